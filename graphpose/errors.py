@@ -1,0 +1,68 @@
+"""Errors that a user can mend: one line that names the thing at fault and says what to do.
+
+Everything raised on bad *input* (files, configurations, names, shapes) derives from `GraphposeError`, so the command line can
+print it without a traceback and a script can catch it. Broken invariants of our own stay `AssertionError`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "FormatError",
+    "GraphposeError",
+    "SkeletonError",
+    "unknown_name",
+]
+
+
+class GraphposeError(ValueError):
+    """Base class of every error that bad input can cause."""
+
+
+class SkeletonError(GraphposeError):
+    """A skeleton or joint mapping is not what it has to be; `problems` lists every fault found, not only the first."""
+
+    def __init__(self, problems: str | Iterable[str], *, source: str | None = None) -> None:
+        self.problems: tuple[str, ...] = (problems,) if isinstance(problems, str) else tuple(problems)
+        self.source = source
+        text = "; ".join(self.problems)
+        super().__init__(f"{source}: {text}" if source else text)
+
+
+class FormatError(GraphposeError):
+    """A file cannot be read; carries the path and, where there is one, the 1-based line."""
+
+    def __init__(self, path: str | Path, message: str, *, line: int | None = None) -> None:
+        self.path = Path(path)
+        self.line = line
+        super().__init__(f"{path}:{line}: {message}" if line is not None else f"{path}: {message}")
+
+
+class DataError(GraphposeError):
+    """Clips, windows or splits that cannot be used as asked (wrong joints, too short, leaking splits, …)."""
+
+
+class ConfigError(GraphposeError):
+    """A configuration value or key that cannot be used."""
+
+
+class CheckpointError(GraphposeError):
+    """Weights that do not fit, or a checkpoint file that is damaged or of another kind."""
+
+
+def unknown_name(kind: str, name: str, choices: Iterable[str]) -> str:
+    """The message for an unknown `name`: the nearest choice first, then all of them.
+
+    >>> unknown_name("joint", "Rhipp", ["Rhip", "Lhip"])
+    "unknown joint 'Rhipp' (did you mean 'Rhip'?); choose from: Rhip, Lhip"
+    """
+    names = [str(choice) for choice in choices]
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"unknown {kind} {name!r}{hint}; choose from: {', '.join(names) if names else 'nothing is registered'}"
