@@ -1,0 +1,135 @@
+"""One file a trained lifter: weights, model, options, skeleton, versions and what it was trained on.
+
+The file is safetensors; everything that is not a tensor stands as JSON in its header under the key `graphpose`, so loading runs
+no code and needs nothing but the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from graphpose.errors import CheckpointError, ConfigError, SkeletonError
+from graphpose.models.lifter import Lifter
+from graphpose.models.published import fill
+from graphpose.models.registry import ModelEntry, available, create, entry
+from graphpose.skeleton import Skeleton
+
+__all__ = ["load", "read_metadata", "save"]
+
+FORMAT_VERSION = 1
+
+
+def _entry_of(model: Lifter) -> ModelEntry:
+    for name in available():
+        if entry(name).model is type(model):
+            return entry(name)
+    raise CheckpointError(f"{type(model).__name__} is not in the zoo: register it (graphpose.models.registry.register) so that it can be loaded again")
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that a result depends on."""
+    names = ("graphpose", "torch", "torch-geometric", "lightning", "numpy")
+    found = {}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def save(
+    model: Lifter,
+    path: str | Path,
+    *,
+    config: dict[str, Any] | None = None,
+    data_statement: str = "",
+    metrics: dict[str, float] | None = None,
+) -> Path:
+    """Writes a checkpoint; the file is complete or not there at all.
+
+    Args:
+        model: a model of the zoo.
+        path: usually ends in `.safetensors`.
+        config: the resolved training configuration.
+        data_statement: what the weights were trained on, in words.
+        metrics: validation figures of these weights.
+    """
+    path = Path(path)
+    found = _entry_of(model)
+    metadata = {
+        "format": FORMAT_VERSION,
+        "model": found.name,
+        "options": dataclasses.asdict(model.config),
+        "skeleton": model.skeleton.to_dict(),
+        "config": config or {},
+        "data_statement": data_statement,
+        "metrics": metrics or {},
+        "versions": versions(),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part{os.getpid()}")
+    weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    try:
+        save_file(weights, temporary, metadata={"graphpose": json.dumps(metadata)})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """Everything in a checkpoint but the weights.
+
+    Raises:
+        CheckpointError: no such file, a damaged one, or one that graphpose did not write.
+    """
+    path = Path(path)
+    if not path.is_file():
+        hint = f" (a folder: name the checkpoint in it, e.g. {path / 'best.safetensors'})" if path.is_dir() else ""
+        raise CheckpointError(f"{path}: no such checkpoint{hint}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error}); is the download complete?") from error
+    if "graphpose" not in metadata:
+        raise CheckpointError(f"{path}: weights without graphpose's description; for published weights use graphpose.models.from_published")
+    try:
+        content: dict[str, Any] = json.loads(metadata["graphpose"])
+        found = content["format"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: damaged description in its header ({error})") from error
+    if found != FORMAT_VERSION:
+        raise CheckpointError(f"{path}: checkpoint format {found}, this graphpose reads format {FORMAT_VERSION}: install a matching version")
+    return content
+
+
+def load(path: str | Path, *, device: str | torch.device = "cpu") -> Lifter:
+    """A working lifter from a checkpoint and nothing else, in evaluation mode.
+
+    Raises:
+        CheckpointError: as `read_metadata`, or weights that do not fit the described model.
+    """
+    metadata = read_metadata(path)
+    try:
+        skeleton = Skeleton.from_dict(metadata["skeleton"])
+        model = create(metadata["model"], skeleton, **metadata["options"])
+    except (KeyError, TypeError, SkeletonError, ConfigError) as error:
+        raise CheckpointError(f"{path}: damaged description in its header ({error})") from error
+    with safe_open(Path(path), framework="pt") as file:
+        weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
+    try:
+        fill(model, weights)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    return model.to(device).eval()

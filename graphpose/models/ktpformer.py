@@ -1,0 +1,48 @@
+"""KTPFormer: MixSTE whose first pair of blocks attends over Kinematics and Trajectory Prior tokens (KPA, TPA).
+
+The published model has one pair of prior blocks and then `depth` ordinary pairs, so KTPFormer(depth=7) is
+MixSTE(depth=8, prior="kpa+tpa").
+
+Peng et al., "KTPFormer: Kinematics and Trajectory Prior Knowledge-Enhanced Transformer for 3D Human Pose Estimation", CVPR 2024.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from graphpose.models.lifter import LifterConfig
+from graphpose.models.mixste import MixSTE, MixSTEConfig
+from graphpose.models.registry import register
+from graphpose.skeleton import Skeleton
+
+__all__ = ["KTPFormer", "KTPFormerConfig"]
+
+
+@dataclass(frozen=True)
+class KTPFormerConfig(MixSTEConfig):
+    """Options of KTPFormer.
+
+    Attributes:
+        frames: T, the receptive field; a clip is lifted in windows of this length.
+        in_features: 2 (x, y) or 3 (x, y, confidence) a joint.
+        channels: C, width of a token; the cost grows with its square.
+        depth: pairs of blocks after the pair of prior blocks (published: 7).
+        heads: attention heads; must divide `channels`.
+        mlp_ratio: hidden width of the MLPs over C.
+        drop_path: drop path of the last pair; 0 in the prior blocks, growing linearly.
+        prior: "kpa+tpa" (published), or one of them.
+    """
+
+    depth: int = 7
+    prior: str | None = "kpa+tpa"
+
+
+@register("ktpformer", KTPFormerConfig, "MixSTE with Kinematics and Trajectory Prior Attention (CVPR 2024)")
+class KTPFormer(MixSTE):
+    """KTPFormer on any skeleton: one prior pair and `depth` ordinary pairs of blocks."""
+
+    def __init__(self, skeleton: Skeleton, config: KTPFormerConfig) -> None:
+        shared = {field.name: getattr(config, field.name) for field in fields(LifterConfig)}
+        shared |= {field.name: getattr(config, field.name) for field in fields(MixSTEConfig)}
+        super().__init__(skeleton, MixSTEConfig(**(shared | {"depth": config.depth + 1})))
+        self.config = config

@@ -1,0 +1,64 @@
+"""THE Transformer block (pre-norm), shared by every model of the zoo.
+
+    x <- x + DropPath(Attention(LN(x)))
+    x <- x + DropPath(MLP(LN(x))),     MLP(x) = W_2 GELU(W_1 x + b_1) + b_2,  hidden width = mlp_ratio * C
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphpose.nn.attention import MultiHeadAttention
+from graphpose.nn.drop_path import DropPath
+from graphpose.nn.linear import Linear
+
+__all__ = ["MLP", "TransformerBlock"]
+
+
+class MLP(nn.Module):
+    """Two linear layers with the exact GELU between them: `[..., C] -> [..., hidden] -> [..., C]`."""
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = Linear(channels, hidden)
+        self.fc2 = Linear(hidden, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class TransformerBlock(nn.Module):
+    """Attention and MLP over the second to last axis of `[..., N, C]`; the leading axes are samples.
+
+    Args:
+        channels: C.
+        heads: H.
+        mlp_ratio: hidden width of the MLP over C.
+        drop_path: probability that a branch of a sample is dropped while training.
+        attention_norm_eps: epsilon of the LayerNorm before the attention (KTPFormer's prior blocks use 1e-5).
+        norm_eps: epsilon of the LayerNorm before the MLP.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        mlp_ratio: float = 2.0,
+        drop_path: float = 0.0,
+        attention_norm_eps: float = 1e-6,
+        norm_eps: float = 1e-6,
+    ) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(channels, eps=attention_norm_eps)
+        self.attention = MultiHeadAttention(channels, heads)
+        self.mlp_norm = nn.LayerNorm(channels, eps=norm_eps)
+        self.mlp = MLP(channels, int(channels * mlp_ratio))
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        """x [..., N, C], attention bias broadcastable to [M, H, N, N] or None -> [..., N, C]."""
+        tokens = x.reshape(-1, x.shape[-2], x.shape[-1])  # [M, N, C]
+        tokens = tokens + self.drop_path(self.attention(self.attention_norm(tokens), bias))
+        tokens = tokens + self.drop_path(self.mlp(self.mlp_norm(tokens)))
+        return tokens.view(x.shape)

@@ -1,0 +1,38 @@
+"""Stochastic depth: a residual branch is dropped for whole samples.
+
+    y = x * b / (1 - p),   b ~ Bernoulli(1 - p), one draw a sample; y = x in evaluation mode
+
+Huang et al., "Deep Networks with Stochastic Depth", ECCV 2016.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["DropPath"]
+
+
+class DropPath(nn.Module):
+    """Drops the branch of a sample with probability `rate`; the leading axis of the input counts the samples.
+
+    Args:
+        rate: probability in [0, 1) that a sample's branch is dropped while training.
+    """
+
+    def __init__(self, rate: float = 0.0) -> None:
+        super().__init__()
+        if not 0.0 <= rate < 1.0:
+            raise ValueError(f"expected a drop path rate in [0, 1) (got {rate})")
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [M, ...] -> [M, ...]."""
+        if not self.training or self.rate == 0.0:
+            return x
+        keep = 1.0 - self.rate
+        shape = (x.shape[0],) + (1,) * (x.ndim - 1)
+        return x * torch.empty(shape, dtype=x.dtype, device=x.device).bernoulli_(keep).div_(keep)
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate}"

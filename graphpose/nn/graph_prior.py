@@ -1,0 +1,137 @@
+"""The prior graph convolution: message passing over a local topology that the graph gives and a global one that is learned.
+
+Matrix form, over the n nodes of one sample (joints of a frame, or frames of a joint):
+
+    A = sym(L + G),   sym(X) = (X + X^T) / 2
+    Y = diag(A) (M * X W_self) + offdiag(A) (M * X W_neighbour) + b
+
+Node form:
+
+    y_i = A_ii (M_i * x_i W_self) + sum_{j != i} A_ij (M_j * x_j W_neighbour) + b
+
+L `[n, n]` is the fixed local topology (`local_topology`), G `[n, n]` the learned global one (`global_topology`), M `[n, C_out]`
+the node modulation, `*` the elementwise product.
+
+Peng et al., "KTPFormer: Kinematics and Trajectory Prior Knowledge-Enhanced Transformer for 3D Human Pose Estimation",
+CVPR 2024; the modulated graph convolution is from Zou and Tang, "Modulated Graph Convolutional Network for 3D Human Pose
+Estimation", ICCV 2021.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.nn import MessagePassing
+from torch_geometric.nn.aggr import SumAggregation
+from torch_geometric.utils import remove_self_loops, sort_edge_index
+
+from graphpose.errors import DataError
+
+__all__ = ["GraphPrior", "PriorLayer"]
+
+
+class GraphPrior(MessagePassing):
+    """One prior graph convolution, with two paths that agree to float precision.
+
+    The **grid path** (`forward_grid`) serves samples that share one topology: one matrix product over `[..., n, C]`.
+    The **edge path** (`forward`) serves any PyG graph, with ragged batches and missing nodes: gather and segment reduction
+    over `edge_index` (torch-scatter's kernel where it is installed, PyTorch's otherwise).
+
+    Because G is dense, the two agree when the edges join every pair of nodes of a sample (relations `space` for joints, `time`
+    for frames). With fewer edges (say `kinematic`) the edge path is the same layer restricted to those edges.
+
+    Args:
+        in_channels: C_in.
+        out_channels: C_out.
+        local_topology: L `[n, n]`; fixes n, so the layer is bound to one skeleton (or one clip length).
+
+    Shapes: grid `[..., n, C_in] -> [..., n, C_out]`; edges `x [N, C_in]`, `edge_index [2, E]`, `node [N]` (index of each
+    node in 0..n-1) -> `[N, C_out]`.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, local_topology: Tensor) -> None:
+        super().__init__(aggr=SumAggregation(), node_dim=-2)
+        if local_topology.ndim != 2 or local_topology.shape[0] != local_topology.shape[1]:
+            raise ValueError(f"expected a square local topology [n, n] (got {list(local_topology.shape)})")
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.nodes = local_topology.shape[0]
+        self.register_buffer("local_topology", local_topology.to(torch.get_default_dtype()), persistent=False)
+        self.weight_self = nn.Parameter(torch.empty(in_channels, out_channels))
+        self.weight_neighbour = nn.Parameter(torch.empty(in_channels, out_channels))
+        self.modulation = nn.Parameter(torch.empty(self.nodes, out_channels))
+        self.global_topology = nn.Parameter(torch.empty(self.nodes, self.nodes))
+        self.bias = nn.Parameter(torch.empty(out_channels))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        for weight in (self.weight_self, self.weight_neighbour, self.modulation):
+            nn.init.xavier_uniform_(weight, gain=math.sqrt(2.0))
+        nn.init.constant_(self.global_topology, 1e-6)
+        bound = 1.0 / math.sqrt(self.out_channels)
+        nn.init.uniform_(self.bias, -bound, bound)
+
+    def topology(self) -> Tensor:
+        """A = sym(L + G) [n, n]."""
+        total = self.local_topology + self.global_topology
+        return 0.5 * (total + total.transpose(0, 1))
+
+    def forward_grid(self, x: Tensor) -> Tensor:
+        """The grid path: x [..., n, C_in] -> [..., n, C_out]."""
+        topology = self.topology()
+        own = topology.diagonal()  # [n]
+        neighbours = topology - torch.diag(own)
+        own_messages = x @ self.weight_self
+        neighbour_messages = self.modulation * (x @ self.weight_neighbour)
+        return torch.addcmul(self.bias, own.unsqueeze(-1) * self.modulation, own_messages) + neighbours @ neighbour_messages
+
+    def forward(self, x: Tensor, edge_index: Tensor, node: Tensor) -> Tensor:
+        """The edge path: x [N, C_in], edge_index [2, E] (source, target), node [N] in 0..n-1 -> [N, C_out].
+
+        Raises:
+            DataError: a node number outside this layer's topology.
+        """
+        if node.numel() and int(node.max()) >= self.nodes:
+            raise DataError(f"this prior knows {self.nodes} nodes, the graph holds node number {int(node.max())}")
+        topology = self.topology()
+        edge_index, _ = remove_self_loops(edge_index)
+        edge_index = sort_edge_index(edge_index, num_nodes=x.shape[0], sort_by_row=False)
+        strength = topology[node[edge_index[1]], node[edge_index[0]]]  # [E]
+        modulation = self.modulation[node]  # [N, C_out]
+        own = topology.diagonal()[node].unsqueeze(-1) * modulation * (x @ self.weight_self)
+        messages = modulation * (x @ self.weight_neighbour)
+        return own + self.propagate(edge_index, x=messages, strength=strength, size=None) + self.bias
+
+    def message(self, x_j: Tensor, strength: Tensor) -> Tensor:
+        return strength.unsqueeze(-1) * x_j
+
+    def aggregate(self, inputs: Tensor, index: Tensor, dim_size: int | None = None) -> Tensor:  # type: ignore[override]
+        """Segment sums: the edges are sorted by target, so the targets' runs are the segments."""
+        assert dim_size is not None
+        counts = torch.bincount(index, minlength=dim_size)
+        pointer = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+        return self.aggr_module(inputs, ptr=pointer, dim_size=dim_size, dim=-2)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.in_channels}, {self.out_channels}, nodes={self.nodes})"
+
+
+class PriorLayer(nn.Module):
+    """ReLU(BatchNorm(GraphPrior(x))), statistics over samples and nodes; both paths, shapes as in `GraphPrior`."""
+
+    def __init__(self, in_channels: int, out_channels: int, local_topology: Tensor) -> None:
+        super().__init__()
+        self.convolution = GraphPrior(in_channels, out_channels, local_topology)
+        self.norm = nn.BatchNorm1d(out_channels)
+
+    def forward_grid(self, x: Tensor) -> Tensor:
+        """x [..., n, C_in] -> [..., n, C_out]."""
+        y = self.convolution.forward_grid(x)
+        return torch.relu(self.norm(y.reshape(-1, y.shape[-1]))).view(y.shape)
+
+    def forward(self, x: Tensor, edge_index: Tensor, node: Tensor) -> Tensor:
+        """x [N, C_in], edge_index [2, E], node [N] -> [N, C_out]."""
+        return torch.relu(self.norm(self.convolution(x, edge_index, node)))

@@ -1,0 +1,75 @@
+"""The attention, the block, drop path and the linear layer do what their formulas say."""
+
+import pytest
+import torch
+from torch import nn
+
+from graphpose.nn import DropPath, Linear, MultiHeadAttention, TransformerBlock
+
+
+def test_fused_and_explicit_attention_agree_with_and_without_bias() -> None:
+    attention = MultiHeadAttention(32, 4).double()
+    x = torch.randn(5, 9, 32, dtype=torch.float64)
+    for bias in (None, torch.randn(1, 4, 9, 9, dtype=torch.float64)):
+        explicit, weights = attention.forward_with_weights(x, bias)
+        torch.testing.assert_close(attention(x, bias), explicit, rtol=1e-9, atol=1e-9)
+        torch.testing.assert_close(weights.sum(-1), torch.ones(5, 4, 9, dtype=torch.float64))
+
+
+def test_attention_is_pytorchs_own() -> None:
+    ours, theirs = MultiHeadAttention(24, 3), nn.MultiheadAttention(24, 3, batch_first=True)
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(ours.qkv.weight)
+        theirs.in_proj_bias.copy_(ours.qkv.bias)
+        theirs.out_proj.load_state_dict(ours.proj.state_dict())
+    x = torch.randn(4, 7, 24)
+    torch.testing.assert_close(ours(x), theirs(x, x, x, need_weights=False)[0], rtol=1e-5, atol=1e-6)
+
+
+def test_attention_bias_has_a_gradient() -> None:
+    bias = torch.zeros(1, 2, 5, 5, requires_grad=True)
+    MultiHeadAttention(8, 2)(torch.randn(3, 5, 8), bias).square().sum().backward()
+    assert bias.grad is not None and bias.grad.abs().sum() > 0
+
+
+def test_block_permutes_with_its_tokens_and_keeps_samples_apart() -> None:
+    block = TransformerBlock(16, 4).eval()
+    x = torch.randn(2, 3, 6, 16)
+    order = torch.randperm(6)
+    torch.testing.assert_close(block(x[:, :, order]), block(x)[:, :, order], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(block(x[1:]), block(x)[1:], rtol=1e-5, atol=1e-5)
+    assert block(x.transpose(1, 2)).shape == (2, 6, 3, 16)
+
+
+def test_drop_path_keeps_the_mean_and_drops_whole_samples() -> None:
+    torch.manual_seed(0)
+    drop = DropPath(0.25)
+    x = torch.ones(20000, 2, 3)
+    y = drop(x)
+    torch.testing.assert_close(y.unique(), torch.tensor([0.0, 4 / 3]))
+    assert (y.amax((1, 2)) == y.amin((1, 2))).all()
+    assert y.mean().item() == pytest.approx(1.0, abs=0.02)
+    assert drop.eval()(x) is x
+    with pytest.raises(ValueError, match="drop path rate"):
+        DropPath(1.0)
+
+
+def test_channels_must_be_divisible_by_heads() -> None:
+    with pytest.raises(ValueError, match="channels=10, heads=4"):
+        MultiHeadAttention(10, 4)
+
+
+@pytest.mark.parametrize("features", [16, 512])
+def test_linear_is_torchs_linear_forward_and_backward(features: int) -> None:
+    """512 features take the convolution kernel, 16 the matrix product."""
+    ours, theirs = Linear(features, 24), nn.Linear(features, 24)
+    theirs.load_state_dict(ours.state_dict())
+    x = torch.randn(2, 3, 5, features).transpose(0, 1)  # not contiguous
+    inputs = [x.clone().requires_grad_(), x.clone().requires_grad_()]
+    outputs = [layer(value) for layer, value in zip((ours, theirs), inputs, strict=True)]
+    torch.testing.assert_close(outputs[0], outputs[1], rtol=1e-5, atol=1e-5)
+    for output in outputs:
+        output.square().sum().backward()
+    torch.testing.assert_close(inputs[0].grad, inputs[1].grad, rtol=1e-4, atol=1e-4)
+    for name, parameter in ours.named_parameters():
+        torch.testing.assert_close(parameter.grad, dict(theirs.named_parameters())[name].grad, rtol=1e-4, atol=1e-4)
