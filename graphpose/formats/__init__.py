@@ -1,0 +1,12 @@
+"""From and to files: BVH, ASF/AMC and npz clips, the reader found by the file's suffix.
+
+Adding a new format: write one module in this folder that defines `FORMAT = Format(name, suffixes, read, write,
+description)`; `read`, `read_all` and `write` find it by themselves, and the tests of the registry run on it.
+"""
+
+from __future__ import annotations
+
+from graphpose.formats.plausibility import ImplausibleMotionWarning
+from graphpose.formats.registry import Format, available, read, read_all, write
+
+__all__ = ["Format", "ImplausibleMotionWarning", "available", "read", "read_all", "write"]

@@ -1,0 +1,73 @@
+"""Text of a file with a fault that names the line, and the slow search for the number at fault."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from graphpose.errors import FormatError
+
+__all__ = ["Lines", "load_text", "parse_block", "parse_number"]
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+
+
+def load_text(path: Path) -> str:
+    """The file as text with plain line ends; raises `FormatError` when it is empty, binary, unreadable or not UTF-8."""
+    try:
+        data = path.read_bytes()
+    except OSError as fault:
+        raise FormatError(path, f"cannot be opened: {fault.strerror or fault}") from None
+    if not data.strip():
+        raise FormatError(path, "the file is empty")
+    zero = data.find(0)
+    if zero >= 0:
+        raise FormatError(path, "expected text (got a zero byte)", line=data.count(b"\n", 0, zero) + 1)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        line = data.count(b"\n", 0, fault.start) + 1
+        raise FormatError(path, f"expected UTF-8 text (got byte 0x{data[fault.start]:02x})", line=line) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def parse_number(path: Path, word: str, line: int, what: str) -> float:
+    """A finite decimal number; raises `FormatError` naming the line and `what` it is."""
+    if not _NUMBER.fullmatch(word):
+        raise FormatError(path, f"expected a number for {what} (got {word[:40]!r})", line=line)
+    value = float(word)
+    if not np.isfinite(value):
+        raise FormatError(path, f"expected a finite number for {what} (got {word[:40]!r})", line=line)
+    return value
+
+
+def parse_block(text: str) -> np.ndarray | None:
+    """All blank-separated numbers of `text` as float64 `[N]`, or None when something in it is not a finite number."""
+    if not text.strip():
+        return np.empty(0)  # of blanks only, numpy makes the number -1
+    with warnings.catch_warnings():
+        # numpy reports text that it cannot finish as a DeprecationWarning (an error in later versions)
+        warnings.simplefilter("error", DeprecationWarning)
+        try:
+            values = np.fromstring(text, dtype=np.float64, sep=" ")
+        except (DeprecationWarning, ValueError):
+            return None
+    return values if bool(np.isfinite(values).all()) else None
+
+
+class Lines:
+    """The non-blank lines of a text from 1-based `start` on, with their numbers: `for number, words in Lines(...)`."""
+
+    def __init__(self, text: str, start: int = 1) -> None:
+        self._lines = text.split("\n")
+        self._start = start
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        for number, line in enumerate(self._lines, self._start):
+            words = line.split()
+            if words:
+                yield number, words

@@ -1,0 +1,202 @@
+"""The formats, discovered in this folder, and `read`, `read_all` and `write`, which pick one by the file's suffix."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from graphpose.errors import FormatError, GraphposeError, unknown_name
+from graphpose.formats._labels import compile_pattern, label
+from graphpose.motion.clip import MotionClip
+from graphpose.skeleton import Skeleton
+
+__all__ = ["Format", "available", "find_format", "read", "read_all", "write"]
+
+PathOrPaths = str | PathLike[str] | Sequence[str | PathLike[str]]
+Progress = Callable[[int, int, Path], None]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One file format.
+
+    Args:
+        name: short name.
+        suffixes: lower-case file suffixes with the dot.
+        read: `read(path, scale=, fps=, skeleton=, **options) -> list of clips`; raises `FormatError` on a bad file.
+        write: `write(clips, path, **options)`, or None when the format is only read.
+        description: one line for a table of formats.
+        options: names of the format's own reading options.
+        write_options: names of its own writing options.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    read: Callable[..., list[MotionClip]]
+    write: Callable[..., None] | None
+    description: str
+    options: tuple[str, ...] = ()
+    write_options: tuple[str, ...] = ()
+
+
+@cache
+def available() -> dict[str, Format]:
+    """Every format by name, in alphabetical order."""
+    import graphpose.formats as package
+
+    found: dict[str, Format] = {}
+    for module in sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")):
+        entry = getattr(importlib.import_module(f"{package.__name__}.{module}"), "FORMAT", None)
+        if isinstance(entry, Format):
+            found[entry.name] = entry
+    return found
+
+
+def _suffixes(writable: bool = False) -> str:
+    formats = (f for f in available().values() if f.write is not None or not writable)
+    return ", ".join(sorted(suffix for f in formats for suffix in f.suffixes))
+
+
+def find_format(path: Path) -> Format:
+    """The format of a file by its suffix; raises `FormatError` that lists the suffixes there are."""
+    suffix = path.suffix.lower()
+    for entry in available().values():
+        if suffix in entry.suffixes:
+            return entry
+    hint = "; an ASF file holds a skeleton only, read the AMC file beside it" if suffix == ".asf" else ""
+    raise FormatError(path, f"expected a motion file, {_suffixes()} (got suffix {path.suffix!r}){hint}")
+
+
+def _check_options(path: Path, known: Iterable[str], given: Iterable[str]) -> None:
+    known = [*known]
+    for name in given:
+        if name not in known:
+            raise FormatError(path, unknown_name("option", name, known))
+
+
+def _read_file(
+    path: Path, scale: float | None, fps: float | None, skeleton: Any, pattern: Any, options: dict[str, Any]
+) -> list[MotionClip]:
+    if not path.exists():
+        raise FormatError(path, "no such file")
+    if path.is_dir():
+        raise FormatError(path, "is a folder; read_all reads the files in it")
+    for name, value in (("scale", scale), ("fps", fps)):
+        if value is not None and not 0 < value < float("inf"):
+            raise FormatError(path, f"expected {name} above 0 (got {value!r})")
+    entry = find_format(path)
+    try:
+        clips = entry.read(path, scale=scale, fps=fps, skeleton=skeleton, **options)
+        return [label(clip, path, pattern) for clip in clips]
+    except FormatError:
+        raise
+    except GraphposeError as fault:  # a skeleton or clip that cannot be: say which file holds it
+        raise FormatError(path, str(fault)) from fault
+
+
+def read(
+    path: str | PathLike[str],
+    *,
+    scale: float | None = None,
+    fps: float | None = None,
+    skeleton: Skeleton | str | PathLike[str] | None = None,
+    name_pattern: str | None = None,
+    **options: Any,
+) -> MotionClip:
+    """The clip in a motion file.
+
+    Args:
+        path: a `.bvh`, `.amc` or `.npz` file.
+        scale: metres per unit of the file. BVH: 0.01 unless given; AMC: the unit that its ASF documents; npz: 1.
+        fps: frames a second, in place of what the file says (BVH, npz) or of 120 (AMC, which says nothing).
+        skeleton: AMC: the ASF file, where it is not the one beside it. npz without joints, BVH: the skeleton to use.
+        name_pattern: regular expression searched in the path; its named groups `subject` and `action` label the clip,
+            other groups become tags.
+        options: those of the format, such as `allow_truncated=True` to keep the whole frames of a file that was cut
+        short.
+
+    Raises `FormatError` with file and line when the file cannot be read as asked, or holds several clips. Warns
+    `ImplausibleMotionWarning` when the person would have an impossible size or be pulled down faster than gravity does.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        _check_options(path, find_format(path).options, options)
+    clips = _read_file(path, scale, fps, skeleton, compile_pattern(name_pattern), options)
+    if len(clips) != 1:
+        raise FormatError(path, f"expected one clip (got {len(clips)}); read_all gives them all")
+    return clips[0]
+
+
+def read_all(
+    paths: PathOrPaths,
+    *,
+    scale: float | None = None,
+    fps: float | None = None,
+    skeleton: Skeleton | str | PathLike[str] | None = None,
+    name_pattern: str | None = None,
+    progress: Progress | None = None,
+    **options: Any,
+) -> list[MotionClip]:
+    """Every clip of a file, an npz archive, a folder (searched recursively, sorted), or of several of these.
+
+    Args are those of `read`; each format takes its own options. `progress(done, total, path)` is called after each
+    file. All faulty files are reported in one `FormatError`; so is a folder without a file of a known suffix.
+    """
+    given = [paths] if isinstance(paths, (str, PathLike)) else list(paths)
+    files = list(dict.fromkeys(file for item in given for file in _expand(Path(item))))
+    if not files:
+        raise FormatError("(no path)", f"expected files or folders of {_suffixes()} (got none)")
+    known = sorted({name for entry in available().values() for name in entry.options})
+    _check_options(files[0], known, options)
+    pattern = compile_pattern(name_pattern)
+    clips: list[MotionClip] = []
+    faults: list[GraphposeError] = []
+    for done, file in enumerate(files, 1):
+        try:
+            own = find_format(file).options if file.is_file() else ()
+            clips += _read_file(file, scale, fps, skeleton, pattern, {k: v for k, v in options.items() if k in own})
+        except GraphposeError as fault:
+            faults.append(fault)
+        if progress is not None:
+            progress(done, len(files), file)
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        text = "; ".join(str(fault) for fault in faults)
+        raise FormatError(Path(given[0]), f"{len(faults)} of {len(files)} files cannot be read: {text}")
+    return clips
+
+
+def _expand(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    suffixes = {suffix for entry in available().values() for suffix in entry.suffixes}
+    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
+    if not files:
+        raise FormatError(path, f"no motion file in this folder or below it (looked for {_suffixes()})")
+    return files
+
+
+def write(clip: MotionClip | Sequence[MotionClip], path: str | PathLike[str], **options: Any) -> Path:
+    """Write a clip, or several where the format can hold them (npz), and return the path.
+
+    The file appears whole or not at all. Raises `FormatError` when the format is not written or cannot hold the clip.
+    """
+    path = Path(path)
+    entry = find_format(path)
+    if entry.write is None:
+        raise FormatError(path, f"{entry.name} files are only read; write one of {_suffixes(writable=True)}")
+    _check_options(path, entry.write_options, options)
+    clips = [clip] if isinstance(clip, MotionClip) else list(clip)
+    if not clips:
+        raise FormatError(path, "expected at least one clip to write (got none)")
+    if not path.parent.is_dir():
+        raise FormatError(path, f"the folder {path.parent} does not exist")
+    entry.write(clips, path, **options)
+    return path

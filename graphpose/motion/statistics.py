@@ -1,0 +1,102 @@
+"""Facing and bone lengths: `facing = (L - R) x up` over the hips, `length_b(t) = |p_child(t) - p_parent(t)|`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from graphpose.errors import DataError
+
+if TYPE_CHECKING:
+    from graphpose.motion.clip import MotionClip
+    from graphpose.skeleton import Skeleton
+
+__all__ = ["body_extent", "bone_lengths", "facing", "hip_pair", "summarize"]
+
+
+def hip_pair(skeleton: Skeleton) -> tuple[int, int]:
+    """(left, right) joints whose line tells left from right: the pair nearest the root, one named "hip" first.
+
+    Raises `DataError` when the skeleton has no left/right pairs.
+    """
+    if not skeleton.pairs:
+        raise DataError(
+            f"skeleton {skeleton.name!r} has no left/right pairs, so it faces nowhere; name them under `pairs:`"
+        )
+
+    def rank(pair: tuple[str, str]) -> tuple[bool, int]:
+        return ("hip" not in pair[0].lower(), int(skeleton.depths[skeleton.index(pair[0])]))
+
+    left, right = min(skeleton.pairs, key=rank)
+    return skeleton.index(left), skeleton.index(right)
+
+
+def facing(positions: Tensor, skeleton: Skeleton) -> Tensor:
+    """`positions [T, J, 3]` (+Y up) to horizontal unit vectors `[T, 3]`; NaN where there is no left or right."""
+    left, right = hip_pair(skeleton)
+    side = positions[:, left] - positions[:, right]
+    forward = torch.stack([-side[:, 2], torch.zeros_like(side[:, 0]), side[:, 0]], -1)  # side x (0, 1, 0)
+    length = forward.norm(dim=-1, keepdim=True)
+    return (forward / length).masked_fill(~(length > 1e-6), torch.nan)
+
+
+def bone_lengths(positions: Tensor, skeleton: Skeleton) -> Tensor:
+    """`positions [T, J, 3]` to `[T, len(skeleton.bones)]`, in the unit of the positions."""
+    parent = [p for p, _ in skeleton.bones]
+    child = [c for _, c in skeleton.bones]
+    return (positions[:, child] - positions[:, parent]).norm(dim=-1)
+
+
+def body_extent(lengths: Tensor, skeleton: Skeleton) -> float:
+    """The longest way along bones between two joints, from `lengths [bones]`: about the height of a stretched person.
+
+    Bones of unknown (NaN) length count as 0.
+    """
+    reach = [0.0] * len(skeleton)
+    longest = 0.0
+    bones = {
+        child: (parent, float(n)) for (parent, child), n in zip(skeleton.bones, lengths.nan_to_num(0.0), strict=True)
+    }
+    for child in reversed(list(skeleton.order)):
+        if int(child) not in bones:
+            continue
+        parent, length = bones[int(child)]
+        arm = reach[int(child)] + length
+        longest = max(longest, reach[parent] + arm)
+        reach[parent] = max(reach[parent], arm)
+    return longest
+
+
+def summarize(clip: MotionClip) -> dict[str, Any]:
+    """The facts of a clip as plain numbers and strings; lengths in metres."""
+    facts: dict[str, Any] = {
+        "name": clip.name,
+        "skeleton": clip.skeleton.name,
+        "joints": len(clip.skeleton),
+        "frames": clip.frames,
+        "fps": clip.fps,
+        "seconds": clip.duration,
+        "subject": clip.subject,
+        "action": clip.action,
+        "missing": float(clip.missing.float().mean()),
+        "holds": [
+            key for key in ("positions", "keypoints", "confidence", "rotations") if getattr(clip, key) is not None
+        ],
+        "camera": clip.camera is not None,
+    }
+    if clip.positions is not None:
+        lengths = clip.bone_lengths()
+        median = lengths.nanmedian(0).values
+        spread = (lengths - median).abs().nan_to_num(0.0).amax(0)
+        root = clip.positions[:, clip.skeleton.root]
+        root = root[~root.isnan().any(-1)]
+        facts["extent"] = body_extent(median, clip.skeleton)
+        facts["travel"] = float((root[1:] - root[:-1])[:, [0, 2]].norm(dim=-1).sum()) if len(root) else 0.0
+        facts["bones"] = {
+            f"{clip.skeleton.joints[p]}-{clip.skeleton.joints[c]}": float(n)
+            for (p, c), n in zip(clip.skeleton.bones, median, strict=True)
+        }
+        facts["bone_change"] = float(spread.max()) if spread.numel() else 0.0
+    return facts
