@@ -1,0 +1,31 @@
+"""Clips in batches: windows, virtual cameras, augmentation, splits without leaks, samplers, loaders and a data module."""
+
+from __future__ import annotations
+
+from graphpose.datasets.augmentation import Augmentation, flip_points
+from graphpose.datasets.datamodule import PoseDataModule, prepare_clips
+from graphpose.datasets.loader import PoseLoader
+from graphpose.datasets.sampler import WindowSampler
+from graphpose.datasets.splits import Split, check_leaks, split_clips
+from graphpose.datasets.views import ClipView, Views, view_clip
+from graphpose.datasets.window_dataset import PoseWindows
+from graphpose.datasets.windows import counted_frames, published_train_bounds, window_bounds
+
+__all__ = [
+    "Augmentation",
+    "ClipView",
+    "PoseDataModule",
+    "PoseLoader",
+    "PoseWindows",
+    "Split",
+    "Views",
+    "WindowSampler",
+    "check_leaks",
+    "counted_frames",
+    "flip_points",
+    "prepare_clips",
+    "published_train_bounds",
+    "split_clips",
+    "view_clip",
+    "window_bounds",
+]
