@@ -1,0 +1,29 @@
+"""Runs: training, evaluation and prediction, from configurations or from Python.
+
+>>> result = graphpose.train(TrainConfig.from_yaml("demo"))             # doctest: +SKIP
+>>> print(graphpose.evaluate(result.best).table())                      # doctest: +SKIP
+>>> poses = graphpose.predict(graphpose.load(result.best), keypoints)   # doctest: +SKIP
+"""
+
+from graphpose.engine.callbacks import TrainingInterrupted
+from graphpose.engine.evaluation import Evaluation, LiftedClip, evaluate, evaluate_clips
+from graphpose.engine.lifting_module import LiftingModule
+from graphpose.engine.prediction import predict, predict_clip, predict_file
+from graphpose.engine.training import RunResult, train
+from graphpose.engine.windowed_lifting import lift_clips, lift_windows
+
+__all__ = [
+    "Evaluation",
+    "LiftedClip",
+    "LiftingModule",
+    "RunResult",
+    "TrainingInterrupted",
+    "evaluate",
+    "evaluate_clips",
+    "lift_clips",
+    "lift_windows",
+    "predict",
+    "predict_clip",
+    "predict_file",
+    "train",
+]

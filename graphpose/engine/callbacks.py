@@ -1,0 +1,115 @@
+"""What happens beside the training steps: weights worth keeping, and a Ctrl-C that loses nothing."""
+
+from __future__ import annotations
+
+import math
+import signal
+import sys
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import Callback
+
+from graphpose.engine.lifting_module import LiftingModule
+from graphpose.models import save
+
+__all__ = ["GracefulInterrupt", "KeepWeights", "StopTraining", "TrainingInterrupted"]
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Training stopped on request after a whole optimiser step; `checkpoint` continues it."""
+
+    def __init__(self, checkpoint: Path) -> None:
+        self.checkpoint = checkpoint
+        super().__init__(f"interrupted; go on with --resume {checkpoint.parent}")
+
+
+class StopTraining(BaseException):
+    """Carries the request out of Lightning's loops, which would end the process on a KeyboardInterrupt."""
+
+
+class KeepWeights(Callback):
+    """Writes `best.safetensors` (lowest validation MPJPE) and `last.safetensors` into the run's folder.
+
+    Without validation clips, the last weights are also the best there are, and both files hold them.
+    """
+
+    def __init__(self, folder: Path, config: dict[str, Any], data_statement: str) -> None:
+        self.folder = folder
+        self.config = config
+        self.data_statement = data_statement
+        self.best = math.inf
+        self.validated_step = -1
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best = state_dict["best"]
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.sanity_checking or "val/mpjpe" not in trainer.callback_metrics:
+            return
+        self.validated_step = trainer.global_step
+        current = float(trainer.callback_metrics["val/mpjpe"])
+        if current < self.best:
+            self.best = current
+            self._save(trainer, pl_module, "best")
+
+    def finish(self, trainer: L.Trainer, module: LiftingModule) -> None:
+        """Writes the last weights, after the last validation."""
+        self._save(trainer, module, "last")
+        if math.isinf(self.best):
+            self._save(trainer, module, "best")
+
+    def _save(self, trainer: L.Trainer, module: L.LightningModule, name: str) -> None:
+        assert isinstance(module, LiftingModule)
+        if trainer.is_global_zero:
+            metrics = {key: float(value) for key, value in trainer.callback_metrics.items() if key.startswith("val/")}
+            save(
+                module.model,
+                self.folder / f"{name}.safetensors",
+                config=self.config,
+                data_statement=self.data_statement,
+                metrics={**metrics, "step": float(trainer.global_step)},
+            )
+
+
+class GracefulInterrupt(Callback):
+    """Ctrl-C (or SIGTERM) lets the running step finish, saves `last.ckpt` and stops; a second Ctrl-C stops at once.
+
+    Stopping between steps is what makes the resumed run equal to one that was never stopped. As a context manager around
+    `Trainer.fit` it puts the signal handlers in place and takes them away again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.checkpoint = folder / "last.ckpt"
+        self.requested = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> GracefulInterrupt:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        print("\nstopping after this step (Ctrl-C again stops at once) ...", file=sys.stderr, flush=True)
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        requested = self.requested
+        if trainer.world_size > 1:
+            requested = trainer.strategy.reduce_boolean_decision(requested, all=False)
+        if requested:
+            trainer.save_checkpoint(self.checkpoint)
+            raise StopTraining

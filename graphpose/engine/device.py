@@ -1,0 +1,36 @@
+"""Where and how precisely to compute, by the names that configurations use."""
+
+from __future__ import annotations
+
+import contextlib
+
+import torch
+
+from graphpose.errors import ConfigError
+
+__all__ = ["autocast", "pick_device"]
+
+_MIXED = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
+
+
+def pick_device(accelerator: str) -> torch.device:
+    """ "auto" takes a GPU when there is one.
+
+    Raises:
+        ConfigError: a device that this machine does not have.
+    """
+    present = {"cpu": True, "gpu": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if accelerator == "auto":
+        accelerator = next(name for name in ("gpu", "mps", "cpu") if present[name])
+    if not present.get(accelerator, False):
+        raise ConfigError(
+            f"accelerator {accelerator!r} is not there; use one of: {', '.join(k for k, v in present.items() if v)}"
+        )
+    return torch.device("cuda" if accelerator == "gpu" else accelerator)
+
+
+def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager[object]:
+    """Mixed precision for "16-mixed" and "bf16-mixed"; otherwise the model's own precision."""
+    if precision in _MIXED:
+        return torch.autocast(device.type, _MIXED[precision])
+    return contextlib.nullcontext()

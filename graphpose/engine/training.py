@@ -1,0 +1,181 @@
+"""Training: a configuration and clips in, a run folder with weights, settings and logs out.
+
+folder/config.yaml          the resolved configuration
+folder/best.safetensors     weights with the lowest validation MPJPE (the last ones when nothing validates)
+folder/last.safetensors     weights at the end
+folder/last.ckpt            everything needed to go on (`resume`), written after each epoch and on Ctrl-C
+folder/logs/version_N       metrics.csv and TensorBoard events; each resumed part has a version of its own
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import torch
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+
+from graphpose.config import TrainConfig
+from graphpose.datasets import PoseDataModule
+from graphpose.engine.callbacks import GracefulInterrupt, KeepWeights, StopTraining, TrainingInterrupted
+from graphpose.engine.lifting_module import LiftingModule
+from graphpose.errors import CheckpointError, ConfigError
+from graphpose.models import create
+from graphpose.motion import MotionClip
+
+__all__ = ["RunResult", "train"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a training left behind.
+
+    Attributes:
+        folder: the run folder.
+        best, last: checkpoints that `graphpose.load` reads.
+        metrics: the last logged figures (`train/loss`, `val/mpjpe` in mm, …).
+        steps: optimiser steps done in all.
+    """
+
+    folder: Path
+    best: Path
+    last: Path
+    metrics: dict[str, float]
+    steps: int
+
+
+def train(
+    config: TrainConfig,
+    *,
+    resume: str | Path | None = None,
+    clips: Sequence[MotionClip] | None = None,
+    progress: bool = True,
+) -> RunResult:
+    """Trains a model of the zoo.
+
+    Args:
+        config: data, model, optimiser and run.
+        resume: a run folder (or its `last.ckpt`) to go on from; `config` says how far. The folder stays the same.
+        clips: clips to use in place of `config.data.paths`.
+        progress: show the progress bar.
+
+    Raises:
+        GraphposeError: whatever is wrong with configuration, data or checkpoint, before anything is written.
+        TrainingInterrupted: Ctrl-C; the exception names the checkpoint that continues the run.
+    """
+    checkpoint = _resume_point(resume) if resume is not None else None
+    folder = Path(config.run.output) if checkpoint is None else checkpoint.parent
+    if checkpoint is None and (folder / "last.ckpt").exists():
+        raise ConfigError(f"{folder} holds a run already: go on with --resume {folder}, or give another run.output")
+    data = PoseDataModule(config.data, clips=clips, seed=config.run.seed)
+    data.setup()
+    torch.manual_seed(config.run.seed)
+    model = create(
+        config.model.name,
+        data.skeleton,
+        **{"frames": config.data.frames, "in_features": 3 if config.data.confidence else 2, **config.model.options},
+    )
+    resolved = replace(config, run=replace(config.run, output=str(folder)))
+    module = LiftingModule(model, config.optim, config.run.seed)
+    keep = KeepWeights(folder, resolved.to_dict(), json.dumps(data.data_statement()))
+    with warnings.catch_warnings(), _quiet():
+        interrupt = GracefulInterrupt(folder)
+        trainer = _trainer(resolved, folder, [keep, interrupt], validates="val" in data.windows, progress=progress)
+        if trainer.is_global_zero:
+            folder.mkdir(parents=True, exist_ok=True)
+            resolved.to_yaml(folder / "config.yaml")
+        log.info("%s: %d parameters -> %s", type(model).__name__, sum(p.numel() for p in model.parameters()), folder)
+        try:
+            with interrupt:
+                trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=False)
+        except StopTraining:
+            raise TrainingInterrupted(folder / "last.ckpt") from None
+        if "val" in data.windows and keep.validated_step != trainer.global_step:  # the last step ended no epoch
+            trainer.validate(module, data.val_dataloader(), verbose=False)
+        keep.finish(trainer, module)
+    metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+    return RunResult(
+        folder, folder / "best.safetensors", folder / "last.safetensors", metrics, int(trainer.global_step)
+    )
+
+
+def _trainer(config: TrainConfig, folder: Path, own: list[Callback], *, validates: bool, progress: bool) -> L.Trainer:
+    run = config.run
+    callbacks: list[Callback] = [
+        *own,
+        ModelCheckpoint(folder, "last", save_top_k=1, enable_version_counter=False, save_on_train_epoch_end=True),
+    ]
+    if run.patience is not None:
+        if not validates:
+            raise ConfigError("run.patience: early stopping needs validation clips; set data.split.val")
+        callbacks.append(EarlyStopping("val/mpjpe", patience=run.patience))
+    if progress:
+        callbacks.append(TQDMProgressBar(refresh_rate=1))
+    version = _next_version(folder / "logs")
+    return L.Trainer(
+        accelerator=run.accelerator,
+        devices=run.devices,
+        strategy=run.strategy,
+        precision=run.precision,
+        max_epochs=-1 if run.max_epochs is None else run.max_epochs,
+        max_steps=-1 if run.max_steps is None else run.max_steps,
+        gradient_clip_val=run.clip_grad,
+        deterministic=run.deterministic,
+        log_every_n_steps=run.log_every,
+        limit_val_batches=1.0 if validates else 0,
+        logger=[CSVLogger(folder, "logs", version), TensorBoardLogger(folder, "logs", version)],
+        callbacks=callbacks,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+    )
+
+
+def _next_version(logs: Path) -> int:
+    taken = [int(path.name.removeprefix("version_")) for path in logs.glob("version_*") if path.name[8:].isdigit()]
+    return max(taken, default=-1) + 1
+
+
+def _resume_point(resume: str | Path) -> Path:
+    path = Path(resume)
+    checkpoint = path / "last.ckpt" if path.is_dir() else path
+    if not checkpoint.is_file():
+        raise CheckpointError(f"{checkpoint}: no such checkpoint; --resume takes a run folder with a last.ckpt in it")
+    try:
+        content: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=False)
+        content["state_dict"], content["loops"]
+    except Exception as error:
+        raise CheckpointError(
+            f"{checkpoint}: cannot be resumed, it is damaged ({type(error).__name__}: {error})"
+        ) from error
+    return checkpoint
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's advice that does not apply: our loader is resumable and brings its own sharding and workers."""
+    for message in (".*does not have many workers.*", ".*exists and is not empty.*"):
+        warnings.filterwarnings("ignore", message)
+    chatter = [
+        logging.getLogger(name)
+        for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero")
+    ]
+    levels = [logger.level for logger in chatter]
+    for logger in chatter:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(chatter, levels, strict=True):
+            logger.setLevel(level)

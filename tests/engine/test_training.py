@@ -1,0 +1,201 @@
+"""Training learns, keeps what it promises to keep, and goes on after a stop as if nothing had happened."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import lightning.pytorch as L
+import pytest
+import torch
+
+import graphpose
+from graphpose.analysis import read_history
+from graphpose.config import TrainConfig
+from graphpose.engine import LiftingModule, TrainingInterrupted, train
+from graphpose.errors import CheckpointError, ConfigError
+from graphpose.motion import MotionClip
+
+Config = Callable[..., TrainConfig]
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return graphpose.load(path).state_dict()
+
+
+def assert_same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+def test_training_learns_and_leaves_a_complete_folder(walkers: list[MotionClip], small_config: Config) -> None:
+    result = train(small_config(run__max_epochs=12), clips=walkers, progress=False)
+    history = read_history(next(result.folder.glob("logs/version_0/metrics.csv")))
+    losses = [row["train/loss"] for row in history if "train/loss" in row]
+    assert losses[-1] < 0.6 * losses[0]
+    validated = [row["val/mpjpe"] for row in history if "val/mpjpe" in row]
+    assert len(validated) == 12
+    metadata = graphpose.models.read_metadata(result.best)
+    assert metadata["metrics"]["val/mpjpe"] == pytest.approx(min(validated), rel=1e-5)
+    assert metadata["config"]["optim"]["lr"] == 2e-3
+    assert '"subjects": ["A"]' in metadata["data_statement"]
+    assert TrainConfig.from_yaml(result.folder / "config.yaml") == small_config(run__max_epochs=12)
+    assert list(result.folder.glob("logs/version_0/events*"))
+    assert result.steps == graphpose.models.read_metadata(result.last)["metrics"]["step"]
+
+
+def test_two_and_two_epochs_equal_four(walkers: list[MotionClip], small_config: Config, tmp_path: Path) -> None:
+    whole = train(small_config(run__max_epochs=4, run__output=str(tmp_path / "whole")), clips=walkers, progress=False)
+    part = train(small_config(run__max_epochs=2, run__output=str(tmp_path / "part")), clips=walkers, progress=False)
+    again = train(small_config(run__max_epochs=4), resume=part.folder, clips=walkers, progress=False)
+    assert again.folder == part.folder and again.steps == whole.steps
+    assert_same(weights(again.last), weights(whole.last))
+    assert_same(weights(again.best), weights(whole.best))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_ctrl_c_within_an_epoch_loses_nothing(
+    walkers: list[MotionClip], small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    settings = {"run__max_epochs": 3, "data__workers": workers, "data__batch_size": 2}
+    whole = train(small_config(run__output=str(tmp_path / "whole"), **settings), clips=walkers, progress=False)
+
+    stop_at = 3  # inside the first epoch
+    original = LiftingModule.on_train_batch_start
+
+    def interrupting(self: LiftingModule, batch: object, batch_idx: int) -> None:
+        original(self, batch, batch_idx)
+        if self.global_step == stop_at:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(LiftingModule, "on_train_batch_start", interrupting)
+    config = small_config(run__output=str(tmp_path / "part"), **settings)
+    with pytest.raises(TrainingInterrupted, match=r"--resume .*part"):
+        train(config, clips=walkers, progress=False)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    monkeypatch.setattr(LiftingModule, "on_train_batch_start", original)
+    checkpoint = torch.load(tmp_path / "part" / "last.ckpt", weights_only=False)
+    assert checkpoint["global_step"] == stop_at + 1 and checkpoint["epoch"] == 0
+    again = train(config, resume=tmp_path / "part", clips=walkers, progress=False)
+    assert again.steps == whole.steps
+    assert_same(weights(again.last), weights(whole.last))
+
+
+def test_the_same_seed_gives_the_same_weights_with_any_workers(
+    walkers: list[MotionClip], small_config: Config, tmp_path: Path
+) -> None:
+    runs = [
+        train(small_config(run__output=str(tmp_path / name), run__seed=seed, data__workers=workers), clips=walkers, progress=False)
+        for name, seed, workers in (("a", 3, 0), ("b", 3, 2), ("c", 4, 0))
+    ]
+    assert_same(weights(runs[0].last), weights(runs[1].last))
+    assert not torch.equal(weights(runs[0].last)["head.1.weight"], weights(runs[2].last)["head.1.weight"])
+
+
+def test_steps_that_end_no_epoch_are_validated(walkers: list[MotionClip], small_config: Config) -> None:
+    result = train(small_config(run__max_epochs=None, run__max_steps=4, data__batch_size=2), clips=walkers, progress=False)
+    assert result.steps == 4 and result.metrics["val/mpjpe"] > 0
+    assert graphpose.models.read_metadata(result.best)["metrics"]["step"] == 4
+
+
+def test_without_validation_the_last_weights_are_the_best(walkers: list[MotionClip], small_config: Config) -> None:
+    result = train(small_config(data__split={"by": "subject", "val": 0.0}), clips=walkers, progress=False)
+    assert_same(weights(result.best), weights(result.last))
+
+
+def test_early_stop_clipping_and_mixed_precision(walkers: list[MotionClip], small_config: Config) -> None:
+    config = small_config(
+        optim__lr=1e-9, run__max_epochs=30, run__patience=2, run__clip_grad=1.0, run__precision="bf16-mixed"
+    )
+    result = train(config, clips=walkers, progress=False)
+    history = read_history(next(result.folder.glob("logs/version_0/metrics.csv")))
+    assert sum("val/mpjpe" in row for row in history) < 30
+
+
+@pytest.mark.parametrize("schedule", ["exponential", "cosine", "constant"])
+def test_learning_rate_follows_its_schedule(walkers: list[MotionClip], small_config: Config, schedule: str) -> None:
+    config = small_config(optim={"lr": 1e-3, "schedule": schedule, "gamma": 0.5, "warmup_steps": 2}, run__max_epochs=3)
+    result = train(config, clips=walkers, progress=False)
+    rates = [row["lr"] for row in read_history(next(result.folder.glob("logs/*/metrics.csv"))) if "lr" in row]
+    steps, per_epoch = len(rates), len(rates) // 3
+    warm = [min(1.0, (s + 1) / 2) for s in range(steps)]
+    factor = {
+        "exponential": [0.5 ** (s // per_epoch) for s in range(steps)],
+        "cosine": [(1 + torch.cos(torch.tensor(torch.pi * (s + 1) / steps)).item()) / 2 for s in range(steps)],
+        "constant": [1.0] * steps,
+    }[schedule]
+    assert rates == pytest.approx([1e-3 * w * f for w, f in zip(warm, factor, strict=True)], rel=1e-4, abs=1e-9)
+
+
+def test_an_existing_run_is_not_overwritten(walkers: list[MotionClip], small_config: Config) -> None:
+    config = small_config(run__max_epochs=1)
+    result = train(config, clips=walkers, progress=False)
+    before = result.last.read_bytes()
+    with pytest.raises(ConfigError, match="holds a run already: go on with --resume"):
+        train(config, clips=walkers, progress=False)
+    assert result.last.read_bytes() == before
+
+
+def test_resuming_nothing_or_rubbish_is_refused(walkers: list[MotionClip], small_config: Config, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="no such checkpoint"):
+        train(small_config(), resume=tmp_path, clips=walkers, progress=False)
+    (tmp_path / "last.ckpt").write_bytes(b"not a checkpoint")
+    with pytest.raises(CheckpointError, match="damaged"):
+        train(small_config(), resume=tmp_path, clips=walkers, progress=False)
+
+
+def test_impossible_settings_are_refused_before_anything_is_written(
+    walkers: list[MotionClip], small_config: Config, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="needs validation clips"):
+        train(small_config(run__patience=3, data__split={"by": "subject", "val": 0.0}), clips=walkers, progress=False)
+    with pytest.raises(ConfigError, match="did you mean 'depth'"):
+        train(small_config(model__options={"dept": 3}), clips=walkers, progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_processes_give_the_metrics_of_one(walkers: list[MotionClip], small_config: Config, tmp_path: Path) -> None:
+    """Validation sharded over two processes, on the same weights, is validation in one."""
+    from graphpose.datasets import PoseDataModule
+    from graphpose.models import load
+
+    result = train(small_config(), clips=walkers, progress=False)
+
+    def validate(devices: int) -> dict[str, float]:
+        config = small_config(data__batch_size=3)
+        data = PoseDataModule(config.data, clips=walkers, seed=0)
+        module = LiftingModule(load(result.last), config.optim, seed=0)
+        trainer = L.Trainer(
+            accelerator="cpu",
+            devices=devices,
+            strategy="ddp_fork" if devices > 1 else "auto",
+            logger=False,
+            enable_progress_bar=False,
+            enable_checkpointing=False,
+            use_distributed_sampler=False,
+            default_root_dir=tmp_path,
+        )
+        trainer.validate(module, datamodule=data, verbose=False)
+        return {name: float(value) for name, value in trainer.callback_metrics.items()}
+
+    assert validate(2) == pytest.approx(validate(1), rel=1e-5)
+
+
+def test_two_processes_train_as_one(walkers: list[MotionClip], small_config: Config, tmp_path: Path) -> None:
+    """MixSTE (no batch statistics): two processes with half the batch each take the same steps as one with the whole."""
+    settings = {
+        "model": {"name": "mixste", "options": {"channels": 16, "depth": 1, "heads": 2, "drop_path": 0.0}},
+        "data__flip": False,
+        "run__max_epochs": 2,
+    }
+    one = train(small_config(**settings, data__batch_size=8, run__output=str(tmp_path / "one")), clips=walkers, progress=False)
+    config = small_config(
+        **settings, data__batch_size=4, run__devices=2, run__strategy="ddp_fork", run__output=str(tmp_path / "two")
+    )
+    two = train(config, clips=walkers, progress=False)
+    assert two.metrics["val/mpjpe"] == pytest.approx(one.metrics["val/mpjpe"], rel=1e-3)
+    x = torch.randn(2, 9, 5, 2)
+    torch.testing.assert_close(graphpose.load(one.last).lift(x), graphpose.load(two.last).lift(x), rtol=1e-3, atol=1e-3)
