@@ -1,0 +1,38 @@
+"""Looking at results: the HTML report of a run and the pictures in it.
+
+`write_report` makes one self-contained page, `poster` one PNG; `Example` is a clip to look at, `read_history` the
+logged training curves. Plotly and matplotlib are the extra `viz`; nothing here is imported before it is asked for.
+
+Adding a figure to the report: one file here with a function that returns a `plotly.graph_objects.Figure` in the *light*
+colours of `palette` (the page swaps in the dark ones by itself), and one line in `report.write_report`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from graphpose.analysis.example import Example
+    from graphpose.analysis.extras import MissingExtraError
+    from graphpose.analysis.history import read_history
+    from graphpose.analysis.report import write_report
+    from graphpose.analysis.still import poster
+    from graphpose.analysis.tables import Table
+
+_WHERE = {
+    "Example": "example",
+    "MissingExtraError": "extras",
+    "poster": "still",
+    "Table": "tables",
+    "read_history": "history",
+    "write_report": "report",
+}
+
+__all__ = ["Example", "MissingExtraError", "Table", "poster", "read_history", "write_report"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
