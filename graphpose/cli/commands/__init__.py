@@ -1,0 +1,1 @@
+"""One module a command; `graphpose.cli.discovery` finds them."""

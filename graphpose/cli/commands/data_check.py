@@ -1,0 +1,75 @@
+"""Check motion files: reads each one, reports every fault and warning, exits with 1 when a file has a fault.
+
+graphpose data check mocap/ --skeleton h36m17
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from graphpose.errors import GraphposeError
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Which files, and how to read them."""
+    parser.add_argument("path", type=str, nargs="+", help="files, archives or folders")
+    parser.add_argument("--scale", type=float, help="metres per unit of the files (default: the format's own)")
+    parser.add_argument("--fps", type=float, help="frames per second, in place of what the files say")
+    parser.add_argument("--skeleton", type=str, help="skeleton that the clips must map to")
+    parser.add_argument("--mapping", type=str, help="YAML file of the joint mapping to it")
+
+
+def run(args: Namespace) -> int:
+    """One line a fault or warning on stderr; the counts on stdout."""
+    options = {name: args[name] for name in ("scale", "fps") if args.get(name) is not None}
+    files = [file for path in args["path"] for file in _files(Path(path))]
+    clips = faults = warned = 0
+    for file in files:
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                clips += _check(file, options, args.get("skeleton"), args.get("mapping"))
+        except GraphposeError as error:
+            faults += 1
+            print(f"graphpose: error: {error}", file=sys.stderr)
+        for warning in caught:
+            warned += 1
+            print(f"graphpose: warning: {warning.message}", file=sys.stderr)
+    print(f"{len(files)} files, {clips} sound clips, {faults} files with a fault, {warned} warnings")
+    return 1 if faults else 0
+
+
+def _files(path: Path) -> list[Path]:
+    """The motion files of a folder; a file is itself, whatever it is."""
+    from graphpose.formats import available
+
+    if not path.is_dir():
+        return [path]
+    suffixes = {suffix for entry in available().values() for suffix in entry.suffixes}
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes)
+    if not files:
+        raise GraphposeError(
+            f"{path}: no motion file in this folder or below it (looked for {', '.join(sorted(suffixes))})"
+        )
+    return files
+
+
+def _check(file: Path, options: dict[str, Any], skeleton: str | None, mapping: str | None) -> int:
+    """Reads all clips of a file, and maps them to the skeleton if one is asked for; gives their number."""
+    from graphpose.formats import read_all
+
+    clips = read_all(file, **options)
+    for clip in clips:
+        if skeleton is not None:
+            clip.to(skeleton, mapping)
+        missing = float(clip.missing.float().mean())
+        if missing > 0:
+            warnings.warn(
+                f"{file}: {100 * missing:.1f} % of the joints of clip {clip.name!r} are missing", stacklevel=2
+            )
+    return len(clips)

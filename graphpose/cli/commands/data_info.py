@@ -1,0 +1,76 @@
+"""Show what is in motion files: frames, rate, joints, size and length of every clip, and a summary.
+
+graphpose data info data/samples
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Which files, and how to read them."""
+    parser.add_argument("path", type=str, nargs="+", help="files, archives or folders")
+    parser.add_argument("--scale", type=float, help="metres per unit of the files (default: the format's own)")
+    parser.add_argument("--fps", type=float, help="frames per second, in place of what the files say")
+    parser.add_argument("--skeleton", type=str, help="skeleton of files that hold none")
+
+
+def run(args: Namespace) -> None:
+    """A table of the clips and their sums."""
+    from graphpose.formats import read_all
+
+    options = {name: args[name] for name in ("scale", "fps", "skeleton") if args.get(name) is not None}
+    facts = [clip.summary() for clip in read_all(args["path"], **options)]
+    print(table(facts))
+    print(summary(facts))
+
+
+COLUMNS = ("clip", "frames", "fps", "seconds", "joints", "height m", "missing", "subject", "action", "holds")
+
+
+def table(facts: list[dict[str, Any]]) -> str:
+    """One line a clip. Height is the longest way along the bones: about that of the stretched person, in metres."""
+    rows = [COLUMNS]
+    for clip in facts:
+        height = clip.get("extent", math.nan)
+        rows.append(
+            (
+                str(clip["name"]),
+                str(clip["frames"]),
+                f"{clip['fps']:.4g}",
+                f"{clip['seconds']:.1f}",
+                str(clip["joints"]),
+                "-" if math.isnan(height) else f"{height:.2f}",
+                f"{100 * clip['missing']:.1f} %",
+                clip["subject"] or "-",
+                clip["action"] or "-",
+                "+".join(clip["holds"]),
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
+    number = range(1, 7)
+    lines = (
+        "  ".join(
+            cell.rjust(width) if i in number else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def summary(facts: list[dict[str, Any]]) -> str:
+    """Sums over all clips in one line."""
+    frames = sum(clip["frames"] for clip in facts)
+    seconds = sum(clip["seconds"] for clip in facts)
+    skeletons = sorted({f"{clip['skeleton']} ({clip['joints']} joints)" for clip in facts})
+    subjects = {clip["subject"] for clip in facts} - {None}
+    actions = {clip["action"] for clip in facts} - {None}
+    return (
+        f"{len(facts)} clips, {frames:,} frames, {seconds / 60:.1f} minutes; "
+        f"{len(subjects)} subjects, {len(actions)} actions; skeletons: {', '.join(skeletons)}"
+    )

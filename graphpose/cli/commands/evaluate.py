@@ -1,0 +1,62 @@
+"""Evaluate a checkpoint on clips; prints errors per action, subject and joint in millimetres.
+
+  graphpose evaluate runs/demo/best.safetensors --data data/samples --report report.html
+  graphpose evaluate best.safetensors --data other/ --part all --protocol published --out results/
+
+The data settings are those of the training (kept in the checkpoint) unless options replace them.
+"""
+
+from __future__ import annotations
+
+from jsonargparse import ActionYesNo, ArgumentParser, Namespace
+
+from graphpose.cli.parsing import add_settings, given
+from graphpose.cli.reporting import report_evaluation
+from graphpose.config import DataConfig, EvaluateConfig
+from graphpose.structured import build
+
+SHORTHANDS = {"--data": "--data.paths+"}
+OWN = ("part", "protocol", "flip", "precision", "accelerator")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """`EvaluateConfig`, and where the results go."""
+    parser.add_argument("checkpoint", type=str, help="a .safetensors file of a run folder")
+    parser.add_argument(
+        "--part", choices=["all", "train", "val", "test"], help="part of the split (default: test, else all)"
+    )
+    parser.add_argument(
+        "--protocol",
+        choices=["exact", "published"],
+        help="count frames once, or as the published scripts do (default: exact)",
+    )
+    parser.add_argument(
+        "--flip",
+        action=ActionYesNo(yes_prefix="", no_prefix="no-"),
+        help="average with the mirrored input (default: yes)",
+    )
+    parser.add_argument(
+        "--precision", choices=["32-true", "64-true", "16-mixed", "bf16-mixed"], help="(default: 32-true)"
+    )
+    parser.add_argument("--accelerator", choices=["auto", "cpu", "gpu", "mps"], help="(default: auto)")
+    parser.add_argument(
+        "--out", metavar="FOLDER", type=str, help="write tables (text, CSV, JSON) and predicted clips here"
+    )
+    parser.add_argument("--report", metavar="FILE.html", type=str, help="write a self-contained report to look at")
+    add_settings(parser, {"data": DataConfig})
+
+
+def run(args: Namespace) -> None:
+    """Evaluates, prints the table, writes what was asked for."""
+    values = {name: args[name] for name in OWN if args.get(name) is not None}
+    config = build(EvaluateConfig, {**values, **given(args, ["data"])})
+    from graphpose.engine import evaluate
+
+    evaluation = evaluate(args["checkpoint"], config)
+    print(evaluation.table())
+    if args.get("out") is not None:
+        evaluation.save(args["out"])
+        print(f"tables and clips: {args['out']}")
+    if args.get("report") is not None:
+        report_evaluation(evaluation, args["checkpoint"], args["report"])
+        print(f"report: {args['report']}")

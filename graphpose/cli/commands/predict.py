@@ -1,0 +1,32 @@
+"""Lift the 2D keypoints of a file to 3D.
+
+  graphpose predict runs/demo/best.safetensors keypoints.npz poses.npz
+
+INPUT holds keypoints [T, J, 2] on the model's skeleton or one that maps to it; OUTPUT gets positions [T, J, 3] in
+metres,
+camera space, relative to the root joint.
+"""
+
+from __future__ import annotations
+
+from jsonargparse import ActionYesNo, ArgumentParser, Namespace
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Checkpoint, input, output."""
+    parser.add_argument("checkpoint", type=str, help="a .safetensors file of a run folder")
+    parser.add_argument("input", type=str, help="npz file of 2D keypoints")
+    parser.add_argument("output", type=str, help="npz file of 3D positions to write")
+    parser.add_argument(
+        "--flip",
+        action=ActionYesNo(yes_prefix="", no_prefix="no-"),
+        help="average with the mirrored input (default: yes)",
+    )
+
+
+def run(args: Namespace) -> None:
+    """Reads, lifts, writes."""
+    from graphpose.engine import predict_file
+
+    predict_file(args["checkpoint"], args["input"], args["output"], flip=args.get("flip", True))
+    print(f"3D positions: {args['output']}")

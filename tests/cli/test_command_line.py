@@ -1,0 +1,320 @@
+"""The command line finds commands, answers a mistake with one line and an exit code, and hands over what was asked."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+import graphpose
+from graphpose.cli.discovery import commands
+from graphpose.cli.main import main
+from graphpose.config import EvaluateConfig, TrainConfig
+from graphpose.errors import CheckpointError, SkeletonError
+
+NAMES = {command.name for command in commands().values()}
+
+
+class Interrupted(BaseException):
+    """Stands for the engine's exception for a training that was stopped."""
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """An engine that only notes what it is asked for: these tests are about the command line."""
+    calls: dict[str, Any] = {}
+
+    def train(config: TrainConfig, *, resume: str | None = None) -> Any:
+        calls["train"] = (config, resume)
+        return types.SimpleNamespace(
+            folder="run", best="run/best.safetensors", last="run/last.safetensors", metrics={"mpjpe": 51.25}
+        )
+
+    def evaluate(checkpoint: str, config: EvaluateConfig) -> Any:
+        calls["evaluate"] = (checkpoint, config)
+        return types.SimpleNamespace(
+            table=lambda: "MPJPE 51.2 mm",
+            save=lambda folder: calls.update(saved=folder),
+        )
+
+    def report_evaluation(evaluation: Any, checkpoint: str, path: str) -> None:
+        calls["report"] = (evaluation.table(), checkpoint, path)
+
+    def predict_file(checkpoint: str, source: str, target: str, flip: bool = True) -> None:
+        calls["predict"] = (checkpoint, source, target, flip)
+
+    module = types.ModuleType("graphpose.engine")
+    module.__dict__.update(train=train, evaluate=evaluate, predict_file=predict_file, TrainingInterrupted=Interrupted)
+    monkeypatch.setattr("graphpose.cli.commands.evaluate.report_evaluation", report_evaluation)
+    monkeypatch.setitem(sys.modules, "graphpose.engine", module)
+    return calls
+
+
+def refused(capsys: pytest.CaptureFixture[str], code: int, *words: str) -> str:
+    """The one line on stderr of a call that has to end with `code`."""
+    assert main(words) == code
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("graphpose: error: ")
+    return lines[0].removeprefix("graphpose: error: ")
+
+
+def test_the_commands_are_these() -> None:
+    expected = {
+        "train",
+        "evaluate",
+        "predict",
+        "skeleton list",
+        "skeleton show",
+        "skeleton check",
+        "data info",
+        "data check",
+        "model list",
+        "model describe",
+    }
+    assert expected == NAMES
+
+
+def test_help_lists_every_command_with_its_summary(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    for command in commands().values():
+        assert f"{command.name} " in text
+        assert command.summary in text
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main([*name.split(), "--help"])
+    assert exit_.value.code == 0
+    text = capsys.readouterr().out
+    assert text.startswith(f"usage: graphpose {name}")
+    assert commands()[tuple(name.split())].summary in " ".join(text.split())
+
+
+def test_a_group_lists_its_own_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["skeleton", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "skeleton check" in text
+    assert "data info" not in text
+    assert main(["skeleton"]) == 2
+
+
+def test_the_version_is_the_package_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"graphpose {graphpose.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("trian", "unknown command 'trian' (did you mean 'train'?)"),
+        ("skeleton lst", "unknown skeleton command 'lst' (did you mean 'list'?)"),
+        ("train --data.framez 3", "unknown option '--data.framez' (did you mean '--data.frames'?)"),
+        ("train --outptu x", "unknown option '--outptu' (did you mean '--output'?)"),
+        ("train --data.frames three", "--data.frames: expected a whole number (got three)"),
+        ("train --data.fps fast", "--data.fps: expected a number or null (got fast)"),
+        ("train --run.precision 12", "--run.precision: expected one of ['32-true'"),
+        ("train --data.split.test S9", "--data.split.test: expected a list such as [a, b] (got S9)"),
+        ("train --data", "--data: expected a value"),
+        ("train stray", "unexpected argument 'stray'"),
+        ("evaluate", "the following arguments are required: checkpoint"),
+        ("evaluate a --protocol exakt", "argument --protocol: invalid choice: 'exakt'"),
+        ("predict a b", "the following arguments are required: output"),
+    ],
+)
+def test_a_wrong_command_line_is_exit_code_2(words: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused(capsys, 2, *words.split()).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("train --config demmo --data x", "unknown recipe 'demmo' (did you mean 'demo'?)"),
+        ("train --config demo", "data.paths: expected clips to train on; give --data FILE_OR_FOLDER"),
+        ("train --config demo --data x --data.frames 0", "data.frames: expected at least 1 (got 0)"),
+        ("train --config demo --resume x --data x", "expected --config or --resume, not both"),
+        ("train --resume nowhere", "nowhere: expected a run folder with a config.yaml to resume"),
+        ("evaluate a --data.views.focal 0", "data.views.focal: expected a number above 0"),
+        ("skeleton show h36m16", "unknown skeleton 'h36m16' (did you mean 'h36m17'?)"),
+        ("skeleton show nowhere/x.yaml", "nowhere/x.yaml: "),
+        ("skeleton check nowhere/x.yaml", "nowhere/x.yaml: "),
+        ("model describe ktpforma", "unknown model 'ktpforma' (did you mean 'ktpformer'?)"),
+        ("data info nowhere.bvh", "nowhere.bvh: no such file"),
+    ],
+)
+def test_bad_input_is_exit_code_1(
+    words: str, message: str, capsys: pytest.CaptureFixture[str], engine: dict[str, Any]
+) -> None:
+    assert refused(capsys, 1, *words.split()).startswith(message)
+    assert engine == {}
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["--data", "--data.fps", "3", "[", "{a: 1", "--flip", "=", "--config", "demo", "\x00", "--", "-x"]
+        )
+    )
+)
+def test_no_argument_list_ends_in_a_traceback(words: list[str]) -> None:
+    assert main(["skeleton", "list", "--nonsense", *words]) == 2
+    assert main(["train", "--run.seed", "-1", *words]) in (1, 2)
+
+
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["skeleton", "show", "h36m16", "--debug"]) == 1
+    text = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in text
+    assert "SkeletonError" in text
+    assert text.splitlines()[-1].startswith("graphpose: error: unknown skeleton")
+
+
+def test_training_takes_the_recipe_and_what_is_replaced(
+    engine: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "--config demo --data a.npz --data=folder/b --data.frames 9 --model.options.channels 16 --output out"
+    words += " --data.split.val 0.25 --data.split.test [x,y] --data.fps null --optim.lr 1e-4 --data.flip false"
+    assert main(["train", *words.split()]) == 0
+    config, resume = engine["train"]
+    recipe = TrainConfig.from_yaml("demo")
+    assert resume is None
+    assert config.data.paths == ["a.npz", "folder/b"]
+    assert (config.data.frames, config.data.fps, config.data.flip) == (9, None, False)
+    assert (config.data.split.val, config.data.split.test, config.data.split.by) == (0.25, ["x", "y"], "file")
+    assert config.model.options == {**recipe.model.options, "channels": 16}
+    assert (config.run.output, config.run.max_steps, config.optim.lr) == ("out", recipe.run.max_steps, 1e-4)
+    out = capsys.readouterr().out
+    assert "mpjpe 51.25" in out
+    assert "graphpose evaluate run/best.safetensors" in out
+
+
+def test_resuming_keeps_the_settings_of_the_run(engine: dict[str, Any], tmp_path: Path) -> None:
+    kept = TrainConfig.from_dict({"data": {"paths": ["a"], "frames": 5}, "run": {"seed": 3, "output": "elsewhere"}})
+    kept.to_yaml(tmp_path / "config.yaml")
+    assert main(["train", "--resume", str(tmp_path), "--run.max_epochs", "4"]) == 0
+    config, resume = engine["train"]
+    assert resume == str(tmp_path)
+    assert (config.data.frames, config.run.seed, config.run.max_epochs) == (5, 3, 4)
+    assert config.run.output == str(tmp_path), "a run that was moved goes on where it is"
+
+
+def test_evaluating_hands_over_only_what_was_given(engine: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "best.safetensors"]) == 0
+    assert engine["evaluate"] == ("best.safetensors", EvaluateConfig())
+    assert "MPJPE 51.2 mm" in capsys.readouterr().out
+    assert "saved" not in engine
+    words = "x --data b --data.views.distance 3 --protocol published --no-flip --part all --out o --report r.html"
+    assert main(["evaluate", *words.split()]) == 0
+    data = {"paths": ["b"], "views": {"distance": 3.0}}
+    assert engine["evaluate"] == ("x", EvaluateConfig(data=data, part="all", protocol="published", flip=False))
+    assert engine["saved"] == "o"
+    assert engine["report"] == ("MPJPE 51.2 mm", "x", "r.html")
+
+
+def test_predicting_names_its_files(engine: dict[str, Any]) -> None:
+    assert main(["predict", "c.safetensors", "in.npz", "out.npz"]) == 0
+    assert engine["predict"] == ("c.safetensors", "in.npz", "out.npz", True)
+    assert main(["predict", "c.safetensors", "in.npz", "out.npz", "--no-flip"]) == 0
+    assert engine["predict"][3] is False
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (CheckpointError("c.safetensors: damaged"), 1, "c.safetensors: damaged"),
+        (SkeletonError(["a cycle", "two roots"], source="s.yaml"), 1, "s.yaml: a cycle; two roots"),
+        (PermissionError(13, "Permission denied", "out.npz"), 1, "out.npz: Permission denied"),
+        (CheckpointError("over\ntwo lines"), 1, "over two lines"),
+        (KeyboardInterrupt(), 130, "stopped"),
+    ],
+)
+def test_what_fails_while_running_is_one_line(
+    error: BaseException,
+    code: int,
+    line: str,
+    engine: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(sys.modules["graphpose.engine"], "predict_file", fail)
+    assert refused(capsys, code, "predict", "a", "b", "c") == line
+
+
+def test_a_stopped_training_says_how_to_go_on(
+    engine: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise Interrupted("interrupted; continue with --resume runs/x")
+
+    monkeypatch.setattr(sys.modules["graphpose.engine"], "train", stop)
+    line = refused(capsys, 130, "train", "--config", "demo", "--data", "x")
+    assert line == "interrupted; continue with --resume runs/x"
+
+
+def test_a_fault_of_our_own_is_not_hidden(engine: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("an invariant of ours")
+
+    monkeypatch.setattr(sys.modules["graphpose.engine"], "predict_file", fail)
+    with pytest.raises(AssertionError, match="an invariant of ours"):
+        main(["predict", "a", "b", "c"])
+
+
+def test_ctrl_c_is_exit_code_130_in_a_real_process(tmp_path: Path) -> None:
+    code = (
+        "import sys, types, time\n"
+        "engine = types.ModuleType('graphpose.engine')\n"
+        "engine.predict_file = lambda *a, **k: (print('ready', flush=True), time.sleep(60))\n"
+        "sys.modules['graphpose.engine'] = engine\n"
+        "from graphpose.cli.main import main\n"
+        "sys.exit(main(['predict', 'a', 'b', 'c']))\n"
+    )
+    repository = str(Path(graphpose.__file__).parents[1])
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": repository},
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == "graphpose: error: stopped\n"
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m graphpose skeleton list | true; echo ${{PIPESTATUS[0]}}"],
+        cwd=Path(graphpose.__file__).parents[1],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    assert done.stdout.strip() in ("0", "141")  # 0 where the pipe held everything before it was closed
+
+
+def test_settings_survive_the_way_through_a_file(engine: dict[str, Any], tmp_path: Path) -> None:
+    assert main(["train", "--config", "cmu_lift_mixste", "--data", "a", "--data.noise", "0.01"]) == 0
+    first, _ = engine["train"]
+    first.to_yaml(tmp_path / "mine.yaml")
+    assert yaml.safe_load((tmp_path / "mine.yaml").read_text())["data"]["noise"] == 0.01
+    assert main(["train", "--config", str(tmp_path / "mine.yaml")]) == 0
+    assert engine["train"][0] == first
