@@ -41,13 +41,15 @@ class LiftingModule(L.LightningModule):
         model: any lifter.
         config: optimiser and loss.
         seed: of everything that is drawn while training.
+        log_every: steps between two logs of the terms of the loss.
     """
 
-    def __init__(self, model: Lifter, config: OptimConfig, seed: int) -> None:
+    def __init__(self, model: Lifter, config: OptimConfig, seed: int, log_every: int = 50) -> None:
         super().__init__()
         self.model = model
         self.optim_config = config
         self.seed = seed
+        self.log_every = log_every
         self.loss = create_loss(config.loss, model.skeleton, **config.loss_options)
         self.validation = PoseMetrics(model.skeleton, VALIDATION_METRICS, prefix="val/")
 
@@ -61,7 +63,7 @@ class LiftingModule(L.LightningModule):
         for group in groups:
             pred, target = self._lift(batch, group)
             total = total + len(pred) / clips * self.loss(pred, target)
-            if self.global_step % self.trainer.log_every_n_steps == 0:
+            if self.global_step % self.log_every == 0:
                 terms = self.loss.terms(pred.detach(), target)
                 self.log_dict({f"train/{name}": value for name, value in terms.items()}, batch_size=len(pred))
         self.log("train/loss", total.detach(), batch_size=clips, prog_bar=True)

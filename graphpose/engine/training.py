@@ -86,7 +86,7 @@ def train(
         **{"frames": config.data.frames, "in_features": 3 if config.data.confidence else 2, **config.model.options},
     )
     resolved = replace(config, run=replace(config.run, output=str(folder)))
-    module = LiftingModule(model, config.optim, config.run.seed)
+    module = LiftingModule(model, config.optim, config.run.seed, config.run.log_every)
     keep = KeepWeights(folder, resolved.to_dict(), json.dumps(data.data_statement()))
     with warnings.catch_warnings(), _quiet():
         interrupt = GracefulInterrupt(folder)

@@ -32,7 +32,9 @@ def _entry_of(model: Lifter) -> ModelEntry:
     for name in available():
         if entry(name).model is type(model):
             return entry(name)
-    raise CheckpointError(f"{type(model).__name__} is not in the zoo: register it (graphpose.models.registry.register) so that it can be loaded again")
+    raise CheckpointError(
+        f"{type(model).__name__} is not in the zoo: register it (graphpose.models.register) so that it can be loaded"
+    )
 
 
 def versions() -> dict[str, str]:
@@ -101,16 +103,22 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a readable safetensors file ({error}); is the download complete?") from error
+        raise CheckpointError(
+            f"{path}: not a readable safetensors file ({error}); is the download complete?"
+        ) from error
     if "graphpose" not in metadata:
-        raise CheckpointError(f"{path}: weights without graphpose's description; for published weights use graphpose.models.from_published")
+        raise CheckpointError(
+            f"{path}: weights without graphpose's description; for published weights use graphpose.models.from_published"
+        )
     try:
         content: dict[str, Any] = json.loads(metadata["graphpose"])
         found = content["format"]
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: damaged description in its header ({error})") from error
     if found != FORMAT_VERSION:
-        raise CheckpointError(f"{path}: checkpoint format {found}, this graphpose reads format {FORMAT_VERSION}: install a matching version")
+        raise CheckpointError(
+            f"{path}: checkpoint format {found}, this graphpose reads {FORMAT_VERSION}: install a matching version"
+        )
     return content
 
 

@@ -1,7 +1,7 @@
 """What every lifter is: 2D keypoints of a clip in, 3D joints out, on one skeleton.
 
-    lift:    x [B, T, J, 2 or more] (normalised screen units, optional confidence) -> [B, T, J, 3] (metres, camera axes, root-relative)
-    forward: PoseGraph batch with N nodes in total                                  -> [N, 3], in the order of the nodes
+lift:    x [B, T, J, 2 or more] (normalised screen units, optional confidence) -> [B, T, J, 3] (metres, camera axes, root-relative)
+forward: PoseGraph batch with N nodes in total                                  -> [N, 3], in the order of the nodes
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Lifter(nn.Module, ABC):
             if self.bound_to_skeleton and group.skeleton.joints != self.skeleton.joints:
                 raise DataError(
                     f"{type(self).__name__} was built for skeleton {self.skeleton.name!r} ({len(self.skeleton)} joints), the batch "
-                    f"holds a clip on {group.skeleton.name!r} ({len(group.skeleton)} joints): map the clip with clip.to(model.skeleton) first"
+                    f"holds a clip on {group.skeleton.name!r} ({len(group.skeleton)} joints): map it with clip.to(model.skeleton)"
                 )
             lifted.append(self.lift(group.x))
         return scatter_grids(lifted, groups, int(batch.num_nodes or 0))

@@ -56,7 +56,9 @@ class MixSTEConfig(LifterConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.heads < 1 or self.channels < 1 or self.channels % self.heads:
-            raise ConfigError(f"expected channels divisible by heads (got channels={self.channels}, heads={self.heads})")
+            raise ConfigError(
+                f"expected channels divisible by heads (got channels={self.channels}, heads={self.heads})"
+            )
         if self.depth < 1:
             raise ConfigError(f"expected depth >= 1 (got {self.depth})")
         if self.mlp_ratio * self.channels < 1:

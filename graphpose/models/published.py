@@ -95,7 +95,9 @@ def read_state_dict(weights: Mapping[str, Any] | str | Path) -> StateDict:
         if isinstance(value, Tensor):
             state[re.sub(r"^(module\.|weight/)+", "", str(key))] = value
     if not state:
-        raise CheckpointError(f"no weights in it: expected a state dict or one under {' / '.join(WRAPPERS)} (got keys {list(content)[:5]})")
+        raise CheckpointError(
+            f"no weights in it: expected a state dict or one under {' / '.join(WRAPPERS)} (got keys {list(content)[:5]})"
+        )
     return state
 
 
@@ -133,7 +135,9 @@ def _read_file(path: Path) -> Mapping[str, Any]:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise CheckpointError(f"{path}: cannot be read as weights ({type(error).__name__}: {str(error).splitlines()[0]})") from error
+        raise CheckpointError(
+            f"{path}: cannot be read as weights ({type(error).__name__}: {str(error).splitlines()[0]})"
+        ) from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: expected a state dict (got {type(content).__name__})")
     return content
@@ -141,11 +145,7 @@ def _read_file(path: Path) -> Mapping[str, Any]:
 
 def _block_name(key: str) -> str:
     """Names inside a published block -> ours."""
-    return (
-        key.replace(".norm1.", ".attention_norm.")
-        .replace(".norm2.", ".mlp_norm.")
-        .replace(".attn.", ".attention.")
-    )
+    return key.replace(".norm1.", ".attention_norm.").replace(".norm2.", ".mlp_norm.").replace(".attn.", ".attention.")
 
 
 def _shared_name(key: str, first: int) -> str:
@@ -198,7 +198,8 @@ def _common_sizes(state: StateDict, spatial: str, temporal: str) -> dict[str, An
         "joints": joints,
         "channels": channels,
         "frames": state[temporal].shape[0],
-        "depth": 1 + max((int(found[1]) for key in state if (found := re.match(r"STEblocks\.(\d+)\.", key))), default=-1),
+        "depth": 1
+        + max((int(found[1]) for key in state if (found := re.match(r"STEblocks\.(\d+)\.", key))), default=-1),
         "mlp_ratio": state["STEblocks.0.mlp.fc1.weight"].shape[0] / channels,
     }
 

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphpose.nn.linear import Linear
+from graphpose.nn.short_attention import ShortAttention, prefers_short_attention
 
 __all__ = ["MultiHeadAttention"]
 
@@ -42,22 +43,24 @@ class MultiHeadAttention(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """x [M, N, C], bias [.., H, N, N] or None -> [M, N, C]; the weights are never formed (fused kernel)."""
-        q, k, v = self._split(x)
+        qkv = self.qkv(x)  # [M, N, 3 C]
+        if bias is None and prefers_short_attention(qkv):
+            return self.proj(ShortAttention.apply(qkv, self.heads))
+        q, k, v = self._split(qkv)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)  # [M, H, N, d]
         return self.proj(mixed.transpose(1, 2).reshape(x.shape))
 
     def forward_with_weights(self, x: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """The same output, and the weights [M, H, N, N] (rows sum to one) for those who want to look at them."""
-        q, k, v = self._split(x)
+        q, k, v = self._split(self.qkv(x))
         scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
         weights = torch.softmax(scores if bias is None else scores + bias, dim=-1)
         return self.proj((weights @ v).transpose(1, 2).reshape(x.shape)), weights
 
-    def _split(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x [M, N, C] -> queries, keys, values, each [M, H, N, C/H] (views of one projection)."""
-        m, n, c = x.shape
-        qkv = self.qkv(x).view(m, n, 3, self.heads, c // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+    def _split(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """[M, N, 3 C] -> queries, keys, values, each [M, H, N, C/H] (views)."""
+        m, n, _ = qkv.shape
+        q, k, v = qkv.view(m, n, 3, self.heads, self.channels // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
         return q, k, v
 
     def extra_repr(self) -> str:

@@ -1,7 +1,7 @@
 """THE Transformer block (pre-norm), shared by every model of the zoo.
 
-    x <- x + DropPath(Attention(LN(x)))
-    x <- x + DropPath(MLP(LN(x))),     MLP(x) = W_2 GELU(W_1 x + b_1) + b_2,  hidden width = mlp_ratio * C
+x <- x + DropPath(Attention(LN(x)))
+x <- x + DropPath(MLP(LN(x))),     MLP(x) = W_2 GELU(W_1 x + b_1) + b_2,  hidden width = mlp_ratio * C
 """
 
 from __future__ import annotations
@@ -59,6 +59,6 @@ class TransformerBlock(nn.Module):
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """x [..., N, C], attention bias broadcastable to [M, H, N, N] or None -> [..., N, C]."""
         tokens = x.reshape(-1, x.shape[-2], x.shape[-1])  # [M, N, C]
-        tokens = tokens + self.drop_path(self.attention(self.attention_norm(tokens), bias))
-        tokens = tokens + self.drop_path(self.mlp(self.mlp_norm(tokens)))
+        tokens = self.drop_path(tokens, self.attention(self.attention_norm(tokens), bias))
+        tokens = self.drop_path(tokens, self.mlp(self.mlp_norm(tokens)))
         return tokens.view(x.shape)

@@ -1,6 +1,6 @@
 """Stochastic depth: a residual branch is dropped for whole samples.
 
-    y = x * b / (1 - p),   b ~ Bernoulli(1 - p), one draw a sample; y = x in evaluation mode
+    y = x + f * b / (1 - p),   b ~ Bernoulli(1 - p), one draw a sample;   y = x + f in evaluation mode
 
 Huang et al., "Deep Networks with Stochastic Depth", ECCV 2016.
 """
@@ -26,13 +26,14 @@ class DropPath(nn.Module):
             raise ValueError(f"expected a drop path rate in [0, 1) (got {rate})")
         self.rate = rate
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x [M, ...] -> [M, ...]."""
+    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+        """Skip connection x and branch f, both [M, ...] -> [M, ...]."""
         if not self.training or self.rate == 0.0:
-            return x
+            return x + branch
         keep = 1.0 - self.rate
-        shape = (x.shape[0],) + (1,) * (x.ndim - 1)
-        return x * torch.empty(shape, dtype=x.dtype, device=x.device).bernoulli_(keep).div_(keep)
+        shape = (branch.shape[0],) + (1,) * (branch.ndim - 1)
+        kept = torch.empty(shape, dtype=branch.dtype, device=branch.device).bernoulli_(keep).div_(keep)
+        return torch.addcmul(x, branch, kept)
 
     def extra_repr(self) -> str:
         return f"rate={self.rate}"

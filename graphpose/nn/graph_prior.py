@@ -86,7 +86,10 @@ class GraphPrior(MessagePassing):
         neighbours = topology - torch.diag(own)
         own_messages = x @ self.weight_self
         neighbour_messages = self.modulation * (x @ self.weight_neighbour)
-        return torch.addcmul(self.bias, own.unsqueeze(-1) * self.modulation, own_messages) + neighbours @ neighbour_messages
+        return (
+            torch.addcmul(self.bias, own.unsqueeze(-1) * self.modulation, own_messages)
+            + neighbours @ neighbour_messages
+        )
 
     def forward(self, x: Tensor, edge_index: Tensor, node: Tensor) -> Tensor:
         """The edge path: x [N, C_in], edge_index [2, E] (source, target), node [N] in 0..n-1 -> [N, C_out].
@@ -108,7 +111,7 @@ class GraphPrior(MessagePassing):
     def message(self, x_j: Tensor, strength: Tensor) -> Tensor:
         return strength.unsqueeze(-1) * x_j
 
-    def aggregate(self, inputs: Tensor, index: Tensor, dim_size: int | None = None) -> Tensor:  # type: ignore[override]
+    def aggregate(self, inputs: Tensor, index: Tensor, dim_size: int | None = None) -> Tensor:
         """Segment sums: the edges are sorted by target, so the targets' runs are the segments."""
         assert dim_size is not None
         counts = torch.bincount(index, minlength=dim_size)

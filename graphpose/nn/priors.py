@@ -53,6 +53,7 @@ class TrajectoryPrior(nn.Module):
     def forward_grid(self, x: Tensor) -> Tensor:
         y = x
         for layer in self.layers:
+            assert isinstance(layer, PriorLayer)
             y = layer.forward_grid(y)
         return x + y
 

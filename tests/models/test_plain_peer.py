@@ -49,8 +49,13 @@ def test_plain_ktpformer_equals_ours() -> None:
         for old, new in names.items():
             key = key.replace(old, new)
         state[key] = value.reshape(own[key].shape)
-    for prior, convolution in (("kpa", ours.spatial_embedding), *((f"tpa.{i}", ours.temporal_prior.layers[i]) for i in (0, 1))):
-        state[f"{prior}.W"] = torch.stack([convolution.convolution.weight_self, convolution.convolution.weight_neighbour])
+    for prior, convolution in (
+        ("kpa", ours.spatial_embedding),
+        *((f"tpa.{i}", ours.temporal_prior.layers[i]) for i in (0, 1)),
+    ):
+        state[f"{prior}.W"] = torch.stack(
+            [convolution.convolution.weight_self, convolution.convolution.weight_neighbour]
+        )
         state[f"{prior}.adjacency"] = convolution.convolution.local_topology
     plain.load_state_dict(state)
     x = torch.randn(3, 5, 17, 2)

@@ -74,7 +74,9 @@ def test_ktpformer_training_step(name: str) -> None:
             continue
         name = key.removeprefix("grad/")
         if name.endswith("gconv.W"):
-            pairs = [(name.removesuffix("W") + kind, value[i]) for i, kind in enumerate(("weight_self", "weight_neighbour"))]
+            pairs = [
+                (name.removesuffix("W") + kind, value[i]) for i, kind in enumerate(("weight_self", "weight_neighbour"))
+            ]
         else:
             pairs = [(name, value)]
         for published, gradient in pairs:

@@ -14,7 +14,9 @@ from graphpose.graph import PoseGraph, SpatioTemporalGraph, pose_batch
 from graphpose.models import Lifter, available, create, describe
 from graphpose.skeleton import Skeleton
 
-FIVE = Skeleton.from_parents([-1, 0, 1, 0, 3], ["hip", "l_knee", "l_foot", "r_knee", "r_foot"], [("l_knee", "r_knee"), ("l_foot", "r_foot")])
+FIVE = Skeleton.from_parents(
+    [-1, 0, 1, 0, 3], ["hip", "l_knee", "l_foot", "r_knee", "r_foot"], [("l_knee", "r_knee"), ("l_foot", "r_foot")]
+)
 SMALL = {"channels": 16, "depth": 2, "heads": 4}
 
 models = pytest.mark.parametrize("name", available())

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from graphpose.nn import DropPath, Linear, MultiHeadAttention, TransformerBlock
+from graphpose.nn.short_attention import ShortAttention
 
 
 def test_fused_and_explicit_attention_agree_with_and_without_bias() -> None:
@@ -14,6 +15,32 @@ def test_fused_and_explicit_attention_agree_with_and_without_bias() -> None:
         explicit, weights = attention.forward_with_weights(x, bias)
         torch.testing.assert_close(attention(x, bias), explicit, rtol=1e-9, atol=1e-9)
         torch.testing.assert_close(weights.sum(-1), torch.ones(5, 4, 9, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("tokens", [1, 5, 128, 200])
+def test_short_and_fused_attention_agree_forward_and_backward(tokens: int) -> None:
+    """Up to 128 tokens the batched products are taken, beyond the fused kernel; a bias of zeros always takes the fused one."""
+    attention = MultiHeadAttention(24, 3).double()
+    x = torch.randn(2, tokens, 24, dtype=torch.float64, requires_grad=True)
+    gradient = torch.randn(2, tokens, 24, dtype=torch.float64)
+    results = []
+    for bias in (None, torch.zeros(1, 3, tokens, tokens, dtype=torch.float64)):
+        y = attention(x, bias)
+        results.append((y, *torch.autograd.grad(y, [x, *attention.parameters()], gradient)))
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+
+
+def test_short_attention_passes_gradcheck() -> None:
+    qkv = torch.randn(2, 4, 12, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda t: ShortAttention.apply(t, 2), (qkv,))
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")
+def test_attention_works_under_function_transforms() -> None:
+    attention = MultiHeadAttention(8, 2)
+    x = torch.randn(3, 2, 5, 8)
+    torch.testing.assert_close(torch.func.vmap(attention)(x), torch.stack([attention(one) for one in x]))
 
 
 def test_attention_is_pytorchs_own() -> None:
@@ -45,11 +72,11 @@ def test_drop_path_keeps_the_mean_and_drops_whole_samples() -> None:
     torch.manual_seed(0)
     drop = DropPath(0.25)
     x = torch.ones(20000, 2, 3)
-    y = drop(x)
+    y = drop(torch.zeros_like(x), x)
     torch.testing.assert_close(y.unique(), torch.tensor([0.0, 4 / 3]))
     assert (y.amax((1, 2)) == y.amin((1, 2))).all()
     assert y.mean().item() == pytest.approx(1.0, abs=0.02)
-    assert drop.eval()(x) is x
+    torch.testing.assert_close(drop.eval()(x, x), 2 * x)
     with pytest.raises(ValueError, match="drop path rate"):
         DropPath(1.0)
 

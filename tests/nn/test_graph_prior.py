@@ -11,7 +11,14 @@ from torch_geometric import typing as pyg_typing
 
 from graphpose.errors import DataError
 from graphpose.graph import SpatioTemporalGraph, pose_batch
-from graphpose.nn import GraphPrior, KinematicPrior, PriorLayer, TrajectoryPrior, kinematic_topology, trajectory_topology
+from graphpose.nn import (
+    GraphPrior,
+    KinematicPrior,
+    PriorLayer,
+    TrajectoryPrior,
+    kinematic_topology,
+    trajectory_topology,
+)
 from graphpose.skeleton import Skeleton
 
 
@@ -165,7 +172,9 @@ print(t.WITH_TORCH_SCATTER, *(f"{v:.5f}" for v in out.flatten().tolist()))
 """
 
     def run(how: str) -> list[str]:
-        done = subprocess.run([sys.executable, "-W", "ignore", "-c", program, how], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", program, how], capture_output=True, text=True, check=True
+        )
         return done.stdout.split()
 
     without, present = run("without"), run("as it is")
