@@ -7,6 +7,6 @@ description)`; `read`, `read_all` and `write` find it by themselves, and the tes
 from __future__ import annotations
 
 from graphpose.formats.plausibility import ImplausibleMotionWarning
-from graphpose.formats.registry import Format, available, read, read_all, write
+from graphpose.formats.registry import Format, available, expand, read, read_all, write
 
-__all__ = ["Format", "ImplausibleMotionWarning", "available", "read", "read_all", "write"]
+__all__ = ["Format", "ImplausibleMotionWarning", "available", "expand", "read", "read_all", "write"]

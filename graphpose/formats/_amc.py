@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from graphpose.errors import FormatError, unknown_name
-from graphpose.formats._text import Lines, load_text, parse_number
+from graphpose.formats._text import Lines, load_text, parse_block, parse_number
 
 __all__ = ["Amc", "parse_amc"]
 
@@ -71,15 +71,11 @@ def _fast(body: str, dof: dict[str, int]) -> np.ndarray | None:
     first = words[0]
     if not first.isdecimal() or words[::width] != [str(n) for n in range(int(first), int(first) + frames)]:
         return None
-    if body.count("_") != frames * sum(name.count("_") for name in dof):
-        return None  # float() would read 1_0 as 10
-    # a name where a number should be stops the conversion; a number too many would have moved the names
+    # a name where a number should be is no number; a number too many would have moved the names
     chosen = [column for name in dof for column in columns[name]]
-    try:
-        values = np.array(words, dtype=object).reshape(frames, width)[:, chosen].astype(np.float64)
-    except ValueError:
-        return None
-    return values if bool(np.isfinite(values).all()) else None
+    numbers = np.array(words, dtype=object).reshape(frames, width)[:, chosen]
+    values = parse_block("\n".join([" ".join(row) for row in numbers.tolist()]))
+    return None if values is None or values.size != numbers.size else values.reshape(numbers.shape)
 
 
 class _Careful:

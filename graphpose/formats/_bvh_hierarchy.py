@@ -59,6 +59,9 @@ class _Parser:
         for self.line, raw in enumerate(lines, 1):
             rest = raw.strip()
             while rest:
+                if started and rest[0] in "{}":
+                    rest = self.brace(rest)
+                    continue
                 head = rest.split(None, 1)[0].upper()
                 if not started:
                     if head != "HIERARCHY":
@@ -81,21 +84,25 @@ class _Parser:
         if not self.tree.names:
             raise self.fail("expected a ROOT joint before MOTION (got none)")
 
-    def statement(self, head: str, rest: str) -> str:
-        """Consume one statement and return what is left of the line."""
+    def brace(self, rest: str) -> str:
+        """Open or close a block and return what is left of the line."""
         if rest[0] == "{":
             if self.pending is None:
                 raise self.fail("'{' without a joint before it")
             self.open.append(self.pending)
             self.pending = None
-            return rest[1:].strip()
-        if self.pending is not None:
-            raise self.fail(f"expected '{{' (got {rest[:40]!r})")
-        if rest[0] == "}":
+        else:
+            if self.pending is not None:
+                raise self.fail(f"expected '{{' (got {rest[:40]!r})")
             if not self.open:
                 raise self.fail("'}' without an open block")
             self.close(self.open.pop())
-            return rest[1:].strip()
+        return rest[1:].lstrip()
+
+    def statement(self, head: str, rest: str) -> str:
+        """Consume one statement and return what is left of the line."""
+        if self.pending is not None:
+            raise self.fail(f"expected '{{' (got {rest[:40]!r})")
         if head in ("ROOT", "JOINT"):
             return self.joint(head, rest[len(head) :])
         if head == "END":

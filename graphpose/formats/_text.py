@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from graphpose.errors import FormatError
+from graphpose.formats._decimals import parse_decimals
 
 __all__ = ["Lines", "load_text", "parse_block", "parse_number"]
 
@@ -40,23 +42,37 @@ def parse_number(path: Path, word: str, line: int, what: str) -> float:
     if not _NUMBER.fullmatch(word):
         raise FormatError(path, f"expected a number for {what} (got {word[:40]!r})", line=line)
     value = float(word)
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         raise FormatError(path, f"expected a finite number for {what} (got {word[:40]!r})", line=line)
     return value
 
 
 def parse_block(text: str) -> np.ndarray | None:
     """All blank-separated numbers of `text` as float64 `[N]`, or None when something in it is not a finite number."""
-    if not text.strip():
-        return np.empty(0)  # of blanks only, numpy makes the number -1
     with warnings.catch_warnings():
         # numpy reports text that it cannot finish as a DeprecationWarning (an error in later versions)
         warnings.simplefilter("error", DeprecationWarning)
         try:
-            values = np.fromstring(text, dtype=np.float64, sep=" ")
+            parts = []
+            for piece in _pieces(text):
+                values = parse_decimals(piece)
+                parts.append(np.fromstring(piece, dtype=np.float64, sep=" ") if values is None else values)
         except (DeprecationWarning, ValueError):
             return None
+    values = np.concatenate([np.empty(0), *parts])
     return values if bool(np.isfinite(values).all()) else None
+
+
+def _pieces(text: str, size: int = 1 << 16) -> Iterator[str]:
+    """The text cut at line ends into pieces that fit into a processor's cache; pieces of blanks only are left out."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start + size) if len(text) - start > size else -1
+        end = len(text) if end < 0 else end
+        piece = text[start:end]
+        if not piece.isspace():  # of blanks only, numpy makes the number -1
+            yield piece
+        start = end
 
 
 class Lines:

@@ -9,20 +9,19 @@ mocap.cs.cmu.edu/faqs.php.
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from graphpose.errors import FormatError
 from graphpose.formats._amc import parse_amc
-from graphpose.formats._asf import Asf, Bone, parse_asf
+from graphpose.formats._asf import Asf, parse_asf
 from graphpose.formats.plausibility import warn_if_implausible
 from graphpose.formats.registry import Format
 from graphpose.motion.clip import MotionClip
-from graphpose.motion.kinematics import euler_matrices, forward_kinematics
+from graphpose.motion.kinematics import compose, euler_components, pose_arrays, pose_tree
 from graphpose.skeleton import Skeleton
 
 __all__ = ["FORMAT", "read_amc"]
@@ -49,17 +48,17 @@ def read_amc(
     asf = parse_asf(_asf_path(path, skeleton))
     dof = {name: len(bone.dof) for name, bone in asf.bones.items() if bone.dof}
     amc = parse_amc(path, dof, asf.path.name, allow_truncated)
-    translations, rotations = _locals(asf, amc.values, asf.degrees if amc.degrees is None else amc.degrees)
-    positions, oriented = forward_kinematics(rotations, translations, asf.parents)
-    if not bool(positions.isfinite().all()):
+    world = pose_tree(_locals(asf, amc.values, asf.degrees if amc.degrees is None else amc.degrees), asf.parents)
+    if not bool(np.isfinite(world[:, 3]).all()):
         raise FormatError(path, "its values are too large to be lengths and angles")
     metres = _INCH / asf.length if scale is None else scale
+    positions, rotations = pose_arrays(world, metres)
     prefix, _, rest = path.stem.partition("_")
     clip = MotionClip(
         skeleton=Skeleton.identify(list(asf.bones), asf.parents),
         fps=fps or amc.fps or _CMU_FPS,
-        positions=(positions * metres).float(),
-        rotations=oriented.float(),
+        positions=positions,
+        rotations=rotations,
         subject=prefix if rest else path.resolve().parent.name,
         action=rest or path.stem,
         name=path.stem,
@@ -87,42 +86,41 @@ def _asf_path(path: Path, given: Any) -> Path:
     raise FormatError(path, f"an AMC file needs its skeleton, and there is {found} beside it; give it as skeleton=")
 
 
-def _rotation(angles: Tensor, order: str) -> Tensor:
-    """`angles [..., 3]` about the axes in `order`, the first one turning first: the last one stands leftmost."""
-    return euler_matrices(angles.flip(-1), order[::-1])
+def _rotation(angles: np.ndarray, order: str) -> np.ndarray:
+    """`angles [3, ...]` about the axes in `order`, the first one turning first: the last one stands leftmost."""
+    return euler_components(angles[::-1], order[::-1])
 
 
-def _locals(asf: Asf, values: np.ndarray, degrees: bool) -> tuple[Tensor, Tensor]:
-    """Local translations `[T, J, 3]` in file units and rotations `[T, J, 3, 3]`, float64.
+def _locals(asf: Asf, values: np.ndarray, degrees: bool) -> np.ndarray:
+    """Local rotations C M C^T and translations in file units, `[3, 4, J, T]`, float64.
 
     The offset of a far end turns with its own bone: in the parent's frame it is L_j (direction x length).
     """
-    table = torch.from_numpy(values)
-    frames, bones = len(table), list(asf.bones.values())
-    rotations = torch.empty(frames, len(bones), 3, 3, dtype=torch.float64)
-    translations = torch.empty(frames, len(bones), 3, dtype=torch.float64)
+    bones = list(asf.bones.values())
+    table = np.ascontiguousarray(np.deg2rad(values.T) if degrees else values.T)  # [sum of dof, T]
+    angles = np.zeros((3, len(bones), table.shape[1]))
+    start = np.zeros((3, 1, table.shape[1]))  # of the root
+    by_order: dict[str, list[int]] = defaultdict(list)
     column = 0
     for j, bone in enumerate(bones):
-        own = table[:, column : column + len(bone.dof)]
-        column += len(bone.dof)
-        rotations[:, j] = _bone_rotation(bone, own, degrees)
-        vector = torch.from_numpy(bone.vector)
-        if bone.parent is None:
-            moved = [own[:, bone.dof.index(t)] if t in bone.dof else torch.zeros(frames) for t in ("tx", "ty", "tz")]
-            translations[:, j] = vector + torch.stack([m.double() for m in moved], -1)
-        else:
-            translations[:, j] = rotations[:, j] @ vector
-    return translations, rotations
-
-
-def _bone_rotation(bone: Bone, values: Tensor, degrees: bool) -> Tensor:
-    """C M C^T of one bone, `[T, 3, 3]`."""
-    angles = torch.zeros(len(values), 3, dtype=torch.float64)
-    for position, axis in enumerate(bone.order):
-        if f"r{axis.lower()}" in bone.dof:
-            angles[:, position] = values[:, bone.dof.index(f"r{axis.lower()}")]
-    frame = _rotation(torch.from_numpy(bone.axis), bone.order)
-    return frame @ _rotation(torch.deg2rad(angles) if degrees else angles, bone.order) @ frame.T
+        by_order[bone.order].append(j)
+        for name in bone.dof:
+            axis = name[1].upper()
+            if name[0] == "r":
+                angles[bone.order.index(axis), j] = table[column]
+            else:
+                start["XYZ".index(axis), 0] = values[:, column]
+            column += 1
+    local = np.empty((3, 4, len(bones), table.shape[1]))
+    for order, members in by_order.items():
+        frame = _rotation(np.array([bones[j].axis for j in members]).T[..., None], order)
+        turned = compose(compose(frame, _rotation(angles[:, members], order)), frame.swapaxes(0, 1))
+        local[:, :3, members] = turned
+    vectors = np.array([bone.vector for bone in bones]).T[:, None, :, None]
+    local[:, 3:] = compose(local[:, :3], vectors)
+    root = [j for j, bone in enumerate(bones) if bone.parent is None]
+    local[:, 3, root] = vectors[:, 0, root] + start
+    return local
 
 
 FORMAT = Format(

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from graphpose.errors import FormatError, SkeletonError
 from graphpose.formats._bvh_hierarchy import Hierarchy, parse_hierarchy
@@ -23,10 +22,10 @@ from graphpose.formats._text import load_text, parse_block, parse_number
 from graphpose.formats.plausibility import warn_if_implausible
 from graphpose.formats.registry import Format
 from graphpose.motion.clip import MotionClip
-from graphpose.motion.kinematics import euler_matrices, forward_kinematics
+from graphpose.motion.kinematics import euler_components, pose_arrays, pose_tree
 from graphpose.skeleton import Skeleton
 
-__all__ = ["FORMAT", "read_bvh"]
+__all__ = ["FORMAT", "parse_bvh", "read_bvh"]
 
 _CENTIMETRE = 0.01
 _MOTION = re.compile(r"^[ \t]*MOTION\b", re.IGNORECASE | re.MULTILINE)
@@ -44,29 +43,35 @@ def read_bvh(
 
     `allow_truncated` keeps the whole frames of a file that ends too early. Raises `FormatError` with the line at fault.
     """
+    tree, rate, values = parse_bvh(path, allow_truncated)
+    world = pose_tree(_locals(tree, values), tree.parents)
+    if not bool(np.isfinite(world[:, 3]).all()):
+        raise FormatError(path, "its offsets and channels are too large to be lengths")
+    metres = _CENTIMETRE if scale is None else scale
+    positions, rotations = pose_arrays(world, metres)
+    clip = MotionClip(
+        skeleton=_skeleton(path, tree, skeleton),
+        fps=rate if fps is None else fps,
+        positions=positions,
+        rotations=rotations,
+        subject=path.resolve().parent.name,
+        action=path.stem,
+        name=path.stem,
+        source=str(path),
+    )
+    warn_if_implausible(clip, metres)
+    return [clip]
+
+
+def parse_bvh(path: Path, allow_truncated: bool = False) -> tuple[Hierarchy, float, np.ndarray]:
+    """What is written in the file: the tree, frames a second and the channels `[T, width]`; no kinematics."""
     text = load_text(path)
     found = _MOTION.search(text)
     head = text[: found.end()] if found else text
     tree, motion_line = parse_hierarchy(path, head.split("\n"))
     assert found is not None  # the hierarchy ends with MOTION, or parsing it failed
     frames, rate, start, line = _motion_header(path, text, found.end(), motion_line)
-    values = _motion_block(path, text[start:], line, frames, tree.width, allow_truncated)
-    translations, rotations = _locals(tree, values)
-    positions, oriented = forward_kinematics(rotations, translations, tree.parents)
-    if not bool(positions.isfinite().all()):
-        raise FormatError(path, "its offsets and channels are too large to be lengths")
-    clip = MotionClip(
-        skeleton=_skeleton(path, tree, skeleton),
-        fps=rate if fps is None else fps,
-        positions=(positions * (_CENTIMETRE if scale is None else scale)).float(),
-        rotations=oriented.float(),
-        subject=path.resolve().parent.name,
-        action=path.stem,
-        name=path.stem,
-        source=str(path),
-    )
-    warn_if_implausible(clip, _CENTIMETRE if scale is None else scale)
-    return [clip]
+    return tree, rate, _motion_block(path, text[start:], line, frames, tree.width, allow_truncated)
 
 
 def _skeleton(path: Path, tree: Hierarchy, wanted: Any) -> Skeleton:
@@ -163,28 +168,27 @@ def _motion_block(path: Path, text: str, line: int, frames: int, width: int, all
     return np.array(rows)
 
 
-def _locals(tree: Hierarchy, values: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """Local translations `[T, J, 3]` and rotations `[T, J, 3, 3]`, float64, one Euler formula per rotation order."""
-    table = torch.from_numpy(values)
-    frames, joints = len(table), len(tree.names)
-    translations = torch.tensor(tree.offsets, dtype=torch.float64).expand(frames, joints, 3).clone()
-    moved = [(j, "XYZ".index(axis), column) for j, c in enumerate(tree.channels) for axis, column in c.position.items()]
-    if moved:
-        joint, axis, column = (list(part) for part in zip(*moved, strict=True))
-        translations[:, joint, axis] = table[:, column]
-    rotations = torch.eye(3, dtype=torch.float64).repeat(frames, joints, 1, 1)
+def _locals(tree: Hierarchy, values: np.ndarray) -> np.ndarray:
+    """Local rotations and translations `[3, 4, J, T]`, float64, one Euler formula per rotation order."""
+    table = np.ascontiguousarray(values.T)  # [width, T]
+    local = np.zeros((3, 4, len(tree.names), table.shape[1]))
+    local[:, 3] = np.array(tree.offsets).T[..., None]
+    still: list[int] = []
     by_order: dict[str, list[int]] = defaultdict(list)
-    for j, c in enumerate(tree.channels):
-        if c.rotation:
-            by_order["".join(axis for _, axis in c.rotation)].append(j)
+    for j, channels in enumerate(tree.channels):
+        for axis, column in channels.position.items():
+            local["XYZ".index(axis), 3, j] = table[column]
+        (by_order["".join(axis for _, axis in channels.rotation)] if channels.rotation else still).append(j)
+    for i in range(3) if still else ():
+        local[i, i, still] = 1.0
     for order, members in by_order.items():
-        columns = [[column for column, _ in tree.channels[j].rotation] for j in members]
-        angles = torch.deg2rad(table[:, columns])  # [T, members, 1 to 3]
+        columns = [[tree.channels[j].rotation[i][0] for j in members] for i in range(len(order))]
+        angles = np.zeros((3, len(members), table.shape[1]))
+        np.deg2rad(table[columns], out=angles[: len(order)])
         # axes without a channel do not turn: they follow with angle 0
         order += "".join(axis for axis in "XYZ" if axis not in order)
-        angles = torch.nn.functional.pad(angles, (0, 3 - angles.shape[-1]))
-        rotations[:, members] = euler_matrices(angles, order)
-    return translations, rotations
+        local[:, :3, members] = euler_components(angles, order)
+    return local
 
 
 FORMAT = Format(

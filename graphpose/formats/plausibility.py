@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from functools import lru_cache
 
 import numpy as np
 
@@ -44,7 +45,10 @@ def warn_if_implausible(clip: MotionClip, scale: float) -> None:
     if clip.positions is None or any((side, kind) not in limbs for side in "LR" for kind in _MASS):
         return
     where = clip.source or clip.name
-    extent = rigid_extent(clip)
+    coordinates = _coordinates(clip)
+    with np.errstate(over="ignore", invalid="ignore"):  # of an absurd unit: infinite, and so implausible
+        lengths = _lengths(clip.skeleton, coordinates)
+        extent = rigid_extent(clip.skeleton, lengths)
     if not _SIZE[0] <= extent <= _SIZE[1]:
         unit, best = min(_UNITS.items(), key=lambda item: abs(np.log(max(extent, 1e-9) / scale * item[1] / _TYPICAL)))
         known = ", ".join(f"{name} {value:.6g}" for name, value in _UNITS.items())
@@ -56,7 +60,7 @@ def warn_if_implausible(clip: MotionClip, scale: float) -> None:
             stacklevel=5,
         )
         return
-    fall = fall_acceleration(clip)
+    fall = fall_acceleration(_centre_height(clip.skeleton, coordinates, lengths), clip.fps)
     if fall > 0:
         divisor = next((d for d in (2, 4, 8) if fall / d**2 <= 1.25 * _GRAVITY), 8)
         warnings.warn(
@@ -67,23 +71,43 @@ def warn_if_implausible(clip: MotionClip, scale: float) -> None:
         )
 
 
-def rigid_extent(clip: MotionClip) -> float:
-    """The longest way along bones that keep their length, in metres; a bone that carries travel does not count."""
-    lengths = clip.bone_lengths()
-    median = lengths.nanmedian(0).values
-    spread = (lengths - median).abs().nanmedian(0).values
-    return body_extent(median.masked_fill(~(spread <= 0.02 * median), 0.0), clip.skeleton)
+def rigid_extent(skeleton: Skeleton, lengths: np.ndarray) -> float:
+    """The longest way along bones that keep their length, in metres, from `lengths [bones, T]`.
+
+    A bone that carries travel does not count.
+    """
+    median = _median(lengths)
+    spread = _median(np.abs(lengths - median[:, None]))
+    return body_extent(np.where(spread <= 0.02 * median, median, 0.0).tolist(), skeleton)
 
 
-def fall_acceleration(clip: MotionClip) -> float:
-    """The downward acceleration in m/s2 of the centre of mass, where it is more than a falling body can have; else 0.
+def _coordinates(clip: MotionClip) -> np.ndarray:
+    """`[3, J, T]` metres, so that the frames of a joint lie side by side."""
+    assert clip.positions is not None
+    return np.ascontiguousarray(clip.positions.numpy().transpose(2, 1, 0))
+
+
+def _lengths(skeleton: Skeleton, coordinates: np.ndarray) -> np.ndarray:
+    """Bone lengths `[bones, T]` from `coordinates [3, J, T]`."""
+    parent, child = ([bone[i] for bone in skeleton.bones] for i in (0, 1))
+    x, y, z = coordinates[:, child] - coordinates[:, parent]
+    return np.sqrt(x * x + y * y + z * z)
+
+
+def _median(values: np.ndarray) -> np.ndarray:
+    """The lower median `[N]` of the rows of `values [N, T]`."""
+    middle = (values.shape[1] - 1) // 2
+    return np.partition(values, middle, axis=1)[:, middle]
+
+
+def fall_acceleration(height: np.ndarray, fps: float) -> float:
+    """The downward acceleration in m/s2 of a centre of mass at `height [T]`, where no falling body has it; else 0.
 
     Judged are three dips in 0.12 s windows at least 0.2 s apart, which single-frame glitches do not make, or one in 0.2
     s.
     """
-    height = _centre_height(clip)
-    short, long = _curvature(height, clip.fps, 0.12), _curvature(height, clip.fps, 0.2)
-    apart = max(1, round(0.2 * clip.fps))
+    short, long = _curvature(height, fps, 0.12), _curvature(height, fps, 0.2)
+    apart = max(1, round(0.2 * fps))
     third = 0.0
     for _ in range(3):
         if short.size == 0 or not short.min() < -_REPEATED:
@@ -97,6 +121,7 @@ def fall_acceleration(clip: MotionClip) -> float:
     return -float(long.min()) if long.size and long.min() < -_LONG else 0.0
 
 
+@lru_cache(maxsize=256)  # the files of a collection share their skeleton
 def _limbs(skeleton: Skeleton) -> dict[tuple[str, str], list[int]]:
     """(side, "leg" or "arm") -> joints, from the body outwards."""
     sides = {**dict.fromkeys(skeleton.left, "L"), **dict.fromkeys(skeleton.right, "R")}
@@ -113,13 +138,10 @@ def _limbs(skeleton: Skeleton) -> dict[tuple[str, str], list[int]]:
     return found
 
 
-def _centre_height(clip: MotionClip) -> np.ndarray:
+def _centre_height(skeleton: Skeleton, coordinates: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Height of the centre of mass `[T]` metres: bones by segment mass, the trunk's share by bone length."""
-    assert clip.positions is not None
-    skeleton = clip.skeleton
-    up = clip.positions[..., 1].double().numpy()
-    length = {c: float(n) for (_, c), n in zip(skeleton.bones, clip.bone_lengths().median(0).values, strict=True)}
-    mass = np.zeros(len(skeleton))
+    length = dict(zip((child for _, child in skeleton.bones), _median(lengths).tolist(), strict=True))
+    mass = [0.0] * len(skeleton)
     for (_, kind), joints in _limbs(skeleton).items():
         own = [j for j in joints if j in length]
         long = sorted(sorted(own, key=lambda j: -length[j])[:2], key=own.index)
@@ -129,19 +151,25 @@ def _centre_height(clip: MotionClip) -> np.ndarray:
         for j in rest:
             mass[j] = _MASS[kind][2] / len(rest)
     trunk = [j for j in length if mass[j] == 0]
-    total, share = sum(length[j] for j in trunk), 1 - mass.sum()
+    total, share = sum(length[j] for j in trunk), 1 - sum(mass)
     for j in trunk:
         mass[j] = share * length[j] / (total or 1.0)
-    child = np.flatnonzero(mass)
-    parent = [skeleton.parents[j] for j in child]
-    return (up[:, child] + up[:, parent]) / 2 @ mass[child] / mass.sum()
+    weight = [0.0] * len(skeleton)
+    for parent, child in skeleton.bones:  # the middle of a bone: half of its mass at each end
+        weight[parent] += mass[child] / 2
+        weight[child] += mass[child] / 2
+    return np.array(weight) / sum(mass) @ coordinates[1]
 
 
 def _curvature(values: np.ndarray, fps: float, seconds: float) -> np.ndarray:
     """The second derivative of the parabola that fits each window, `[T - window + 1]`; empty when T is too short."""
     half = max(2, round(seconds * fps / 2))
+    return np.convolve(values, _parabola(half, fps), "valid") if len(values) > 2 * half else np.empty(0)
+
+
+@lru_cache(maxsize=64)
+def _parabola(half: int, fps: float) -> np.ndarray:
+    """The weights of that fit: for times t around the middle and m the mean of t^2, `2 (t^2 - m) / sum (t^2 - m)^2`."""
     time = np.arange(-half, half + 1) / fps
-    if len(values) < len(time):
-        return np.empty(0)
-    fit = np.linalg.pinv(np.stack([np.ones_like(time), time, time**2 / 2], 1))[2]
-    return np.convolve(values, fit[::-1], "valid")
+    fit = time**2 - (time**2).mean()
+    return 2 * fit / (fit @ fit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import pkgutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ from graphpose.formats._labels import compile_pattern, label
 from graphpose.motion.clip import MotionClip
 from graphpose.skeleton import Skeleton
 
-__all__ = ["Format", "available", "find_format", "read", "read_all", "write"]
+__all__ = ["Format", "available", "expand", "find_format", "read", "read_all", "write"]
+
+log = logging.getLogger(__name__)
 
 PathOrPaths = str | PathLike[str] | Sequence[str | PathLike[str]]
 Progress = Callable[[int, int, Path], None]
@@ -34,6 +37,9 @@ class Format:
         description: one line for a table of formats.
         options: names of the format's own reading options.
         write_options: names of its own writing options.
+        holds_clip: whether a file with the suffix is a motion file at all, found out without reading it; None: always.
+            Files that are not are passed over in folders. A file that cannot be opened counts as one, so that reading
+            it reports the fault.
     """
 
     name: str
@@ -43,6 +49,7 @@ class Format:
     description: str
     options: tuple[str, ...] = ()
     write_options: tuple[str, ...] = ()
+    holds_clip: Callable[[Path], bool] | None = None
 
 
 @cache
@@ -146,12 +153,10 @@ def read_all(
     """Every clip of a file, an npz archive, a folder (searched recursively, sorted), or of several of these.
 
     Args are those of `read`; each format takes its own options. `progress(done, total, path)` is called after each
-    file. All faulty files are reported in one `FormatError`; so is a folder without a file of a known suffix.
+    file. All faulty files are reported in one `FormatError`; so is a folder without a motion file. In a folder, npz files
+    without positions and keypoints are passed over.
     """
-    given = [paths] if isinstance(paths, (str, PathLike)) else list(paths)
-    files = list(dict.fromkeys(file for item in given for file in _expand(Path(item))))
-    if not files:
-        raise FormatError("(no path)", f"expected files or folders of {_suffixes()} (got none)")
+    files = expand(paths)
     known = sorted({name for entry in available().values() for name in entry.options})
     _check_options(files[0], known, options)
     pattern = compile_pattern(name_pattern)
@@ -169,17 +174,38 @@ def read_all(
         raise faults[0]
     if faults:
         text = "; ".join(str(fault) for fault in faults)
-        raise FormatError(Path(given[0]), f"{len(faults)} of {len(files)} files cannot be read: {text}")
+        first = paths if isinstance(paths, (str, PathLike)) else paths[0]
+        raise FormatError(Path(first), f"{len(faults)} of {len(files)} files cannot be read: {text}")
     return clips
+
+
+def expand(paths: PathOrPaths) -> list[Path]:
+    """The files that `read_all` reads: those given, and the motion files in and below a folder, sorted; each once.
+
+    A file that is given is kept whatever it is. Files in a folder whose suffix promises motion but which hold no clip
+    (npz without positions and keypoints) are left out with one line in the log. Raises `FormatError` for a folder
+    without a motion file, and when nothing is given.
+    """
+    given = [paths] if isinstance(paths, (str, PathLike)) else list(paths)
+    files = list(dict.fromkeys(file for item in given for file in _expand(Path(item))))
+    if not files:
+        raise FormatError("(no path)", f"expected files or folders of {_suffixes()} (got none)")
+    return files
 
 
 def _expand(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    suffixes = {suffix for entry in available().values() for suffix in entry.suffixes}
-    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
+    suffixes = {suffix: entry.holds_clip for entry in available().values() for suffix in entry.suffixes}
+    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
+    files = [p for p in found if (holds := suffixes[p.suffix.lower()]) is None or holds(p)]
     if not files:
-        raise FormatError(path, f"no motion file in this folder or below it (looked for {_suffixes()})")
+        other = f"; {len(found)} files there hold no clip" if found else ""
+        raise FormatError(path, f"no motion file in this folder or below it (looked for {_suffixes()}{other})")
+    if len(files) < len(found):
+        kept = set(files)
+        names = ", ".join(str(p.relative_to(path)) for p in found if p not in kept)
+        log.warning("%s: %d files hold no clip and are passed over: %s", path, len(found) - len(files), names)
     return files
 
 

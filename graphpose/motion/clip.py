@@ -101,8 +101,8 @@ class MotionClip:
             if frames is not None and shape[0] != frames:
                 yield f"expected {frames} frames (got {shape[0]} in {key})"
             frames = shape[0] if frames is None else frames
-            infinite = value.isinf()
-            if infinite.any():
+            # a finite sum has no infinite term; only otherwise (NaN for missing, say) is every number looked at
+            if not math.isfinite(value.sum().item()) and (infinite := value.isinf()).any():
                 frame, joint = (int(i) for i in infinite.nonzero()[0, :2])
                 yield f"infinite {key} in frame {frame}, joint {self.skeleton.joints[joint]!r}"
         confidence = self.confidence

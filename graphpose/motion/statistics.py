@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -49,21 +51,17 @@ def bone_lengths(positions: Tensor, skeleton: Skeleton) -> Tensor:
     return (positions[:, child] - positions[:, parent]).norm(dim=-1)
 
 
-def body_extent(lengths: Tensor, skeleton: Skeleton) -> float:
+def body_extent(lengths: Sequence[float], skeleton: Skeleton) -> float:
     """The longest way along bones between two joints, from `lengths [bones]`: about the height of a stretched person.
 
     Bones of unknown (NaN) length count as 0.
     """
     reach = [0.0] * len(skeleton)
     longest = 0.0
-    bones = {
-        child: (parent, float(n)) for (parent, child), n in zip(skeleton.bones, lengths.nan_to_num(0.0), strict=True)
-    }
-    for child in reversed(list(skeleton.order)):
-        if int(child) not in bones:
-            continue
-        parent, length = bones[int(child)]
-        arm = reach[int(child)] + length
+    own = {child: 0.0 if math.isnan(n) else n for (_, child), n in zip(skeleton.bones, lengths, strict=True)}
+    for child in reversed(skeleton.order[1:]):
+        parent = skeleton.parents[child]
+        arm = reach[child] + own[child]
         longest = max(longest, reach[parent] + arm)
         reach[parent] = max(reach[parent], arm)
     return longest
@@ -92,7 +90,7 @@ def summarize(clip: MotionClip) -> dict[str, Any]:
         spread = (lengths - median).abs().nan_to_num(0.0).amax(0)
         root = clip.positions[:, clip.skeleton.root]
         root = root[~root.isnan().any(-1)]
-        facts["extent"] = body_extent(median, clip.skeleton)
+        facts["extent"] = body_extent(median.tolist(), clip.skeleton)
         facts["travel"] = float((root[1:] - root[:-1])[:, [0, 2]].norm(dim=-1).sum()) if len(root) else 0.0
         facts["bones"] = {
             f"{clip.skeleton.joints[p]}-{clip.skeleton.joints[c]}": float(n)

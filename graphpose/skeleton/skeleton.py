@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
@@ -261,15 +261,10 @@ class Skeleton:
         The joints of a bundled skeleton in another order give that one reordered, called e.g. `deepmimic15-reordered`:
         its pairs, limbs, loss weights and rest pose hold, but the joint axis does not, so it has a name of its own.
         """
-        from graphpose.skeleton.bundled import bundled_skeletons
-
-        fresh = cls(name, tuple(names), tuple(parents), pairs=infer_pairs(names))
-        for known in bundled_skeletons():
-            if known.joints == fresh.joints and known.parents == fresh.parents:
-                return known
-            if known.tree() == fresh.tree():
-                return known.reordered(fresh.joints, name=f"{known.name}-reordered")
-        return fresh
+        joints, tree = tuple(names), tuple(parents)
+        # True equals 1 and would find its entry; only what is plainly names and indices is looked up
+        plain = all(type(joint) is str for joint in joints) and all(type(p) is int for p in tree)
+        return (_identified if plain else _identified.__wrapped__)(joints, tree, name)
 
     def tree(self) -> dict[str, str | None]:
         """Joint name -> name of its parent (None for the root); equal for the same tree in whatever joint order."""
@@ -353,3 +348,18 @@ class Skeleton:
         from graphpose.skeleton.draw import draw
 
         return draw(self, ax=ax, mode=mode)
+
+
+@lru_cache(
+    maxsize=256
+)  # the files of a collection share their skeleton, and finding out which costs as much as reading
+def _identified(joints: tuple[str, ...], parents: tuple[int, ...], name: str) -> Skeleton:
+    from graphpose.skeleton.bundled import bundled_skeletons
+
+    fresh = Skeleton(name, joints, parents, pairs=infer_pairs(joints))
+    for known in bundled_skeletons():
+        if known.joints == fresh.joints and known.parents == fresh.parents:
+            return known
+        if known.tree() == fresh.tree():
+            return known.reordered(fresh.joints, name=f"{known.name}-reordered")
+    return fresh

@@ -308,6 +308,13 @@ def test_huge_numbers_are_refused(tmp_path: Path) -> None:
             formats.read(save(tmp_path, SMALL.replace("1 2 3 90", f"{number} {number} {number} 90")))
 
 
+def test_a_person_of_absurd_size_is_implausible_only() -> None:
+    path = Path(__file__).parents[2] / "data" / "samples" / "walk.bvh"
+    with pytest.warns(formats.ImplausibleMotionWarning, match="from end to end") as caught:
+        formats.read(path, scale=1e30)
+    assert len(caught) == 1, "no warnings of numpy beside it"
+
+
 def test_whole_frames_of_a_truncated_file(tmp_path: Path) -> None:
     path = save(tmp_path, SMALL[: SMALL.rindex("90")])
     with pytest.raises(FormatError, match=r"frame 2 has 7 of 11 numbers\); allow_truncated=True reads the 1 whole"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -110,6 +111,29 @@ def test_all_faulty_files_are_reported_at_once(tmp_path: Path) -> None:
     assert caught.value.path == tmp_path / "empty.bvh"
     (tmp_path / "broken.npz").write_bytes(b"PK")
     with pytest.raises(FormatError, match=r"2 of 3 files cannot be read: .*broken.npz.*; .*empty.bvh"):
+        formats.read_all(tmp_path)
+
+
+def test_arrays_without_a_clip_are_passed_over_in_folders_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = tmp_path / "deep" / "weights.npz"
+    other.parent.mkdir()
+    np.savez(other, weights=np.zeros(3), lengths=np.ones(2))
+    with pytest.raises(FormatError, match=r"no motion file in this folder.*1 files there hold no clip"):
+        formats.read_all(tmp_path)
+    good = formats.write(clip(), tmp_path / "wave.npz")
+    assert formats.expand(tmp_path) == [good]
+    caplog.clear()
+    assert len(formats.read_all(tmp_path)) == 1
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{tmp_path}: 1 files hold no clip and are passed over: {Path('deep/weights.npz')}"
+    ]
+    assert formats.expand([other, tmp_path, good]) == [other, good]
+    with pytest.raises(FormatError, match=r"weights\.npz: expected an array positions or keypoints"):
+        formats.read_all([tmp_path, other])
+    (tmp_path / "broken.npz").write_bytes(b"PK")  # whatever it held: a fault, not passed over
+    with pytest.raises(FormatError, match=r"broken\.npz"):
         formats.read_all(tmp_path)
 
 

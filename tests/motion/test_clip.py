@@ -35,6 +35,13 @@ def walking(frames: int = 13, fps: float = 120.0, **changes: object) -> MotionCl
     )
 
 
+def one_infinite() -> torch.Tensor:
+    """Positions with a missing joint before, and one infinite number."""
+    positions = torch.zeros(13, 4, 3)
+    positions[1, 1], positions[2, 3, 1] = math.nan, -math.inf
+    return positions
+
+
 def test_arrays_become_float32_tensors() -> None:
     clip = MotionClip(BODY, 30, positions=np.zeros((5, 4, 3)), keypoints=np.zeros((5, 4, 2), dtype=np.int64))
     assert clip.positions.dtype == clip.keypoints.dtype == torch.float32
@@ -51,6 +58,7 @@ def test_arrays_become_float32_tensors() -> None:
         ({"positions": torch.zeros(0, 4, 3), "rotations": None}, "at least one frame"),
         ({"keypoints": torch.zeros(7, 4, 2)}, "13 frames"),
         ({"confidence": torch.full((13, 4), 1.5)}, r"confidence in \[0, 1\]"),
+        ({"positions": one_infinite()}, "infinite positions in frame 2, joint "),
         ({"positions": torch.full((13, 4, 3), math.inf)}, "infinite positions in frame 0, joint 'pelvis'"),
         ({"positions": None}, "positions or keypoints"),
         ({"space": "moon"}, "'world' or 'camera'"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
+import numpy as np
 import pytest
 import roma
 import torch
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from graphpose.errors import DataError
 from graphpose.motion import euler_matrices, forward_kinematics
-from graphpose.motion.kinematics import euler_angles
+from graphpose.motion.kinematics import euler_angles, euler_components, pose_arrays, pose_tree
 
 ORDERS = ["".join(order) for order in itertools.permutations("XYZ")]
 
@@ -58,6 +59,29 @@ def test_forward_kinematics_equals_the_loop(data: st.DataObject, joints: int, fr
         start = torch.zeros(3, dtype=torch.float64) if parent < 0 else positions[:, parent]
         assert torch.allclose(rotations[:, joint], turn @ local[:, joint])
         assert torch.allclose(positions[:, joint], start + (turn @ offsets[joint, :, None])[..., 0])
+
+
+def test_gradients_reach_angles_and_offsets() -> None:
+    angles = torch.randn(2, 5, 3, dtype=torch.float64, requires_grad=True)
+    offsets = torch.randn(5, 3, dtype=torch.float64, requires_grad=True)
+
+    def positions(angles: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+        return forward_kinematics(euler_matrices(angles, "ZXY"), offsets, [1, -1, 1, 0, 3])[0]
+
+    assert torch.autograd.gradcheck(positions, (angles, offsets))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_arrays_and_tensors_give_the_same(order: str) -> None:
+    angles, offsets, parents = torch.randn(7, 5, 3, dtype=torch.float64), torch.randn(5, 3).double(), [1, -1, 1, 0, 3]
+    positions, rotations = forward_kinematics(euler_matrices(angles, order), offsets, parents)
+    local = np.empty((3, 4, 5, 7))
+    local[:, :3] = euler_components(angles.permute(2, 1, 0).numpy(), order)
+    local[:, 3] = offsets.T.numpy()[..., None]
+    placed, turned = pose_arrays(pose_tree(local, parents), 0.01)
+    assert placed.dtype == turned.dtype == torch.float32
+    assert torch.allclose(placed, (0.01 * positions).float(), atol=1e-6)
+    assert torch.allclose(turned, rotations.float(), atol=1e-6)
 
 
 def test_bad_trees_and_shapes_are_refused() -> None:

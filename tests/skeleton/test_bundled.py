@@ -137,6 +137,14 @@ def test_identify_knows_a_bundled_tree_in_another_order() -> None:
     assert found.reordered(known.joints, name="deepmimic15") == known
 
 
+def test_identify_remembers_without_mixing_up() -> None:
+    assert Skeleton.identify(["base", "tip"], [-1, 0]) is Skeleton.identify(("base", "tip"), (-1, 0))
+    assert Skeleton.identify(["base", "tip"], [-1, 0], name="rod").name == "rod"
+    Skeleton.identify(["base", "middle", "tip"], [-1, 0, 1])
+    with pytest.raises(SkeletonError, match="indices"):
+        Skeleton.identify(["base", "middle", "tip"], [-1, 0, True])  # equals 1, but is none
+
+
 def test_identify_makes_a_new_one_with_pairs() -> None:
     found = Skeleton.identify(["base", "wing_L", "wing_R"], [-1, 0, 0], name="bird")
     assert (found.name, found.pairs) == ("bird", (("wing_L", "wing_R"),))

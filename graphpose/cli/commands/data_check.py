@@ -26,8 +26,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """One line a fault or warning on stderr; the counts on stdout."""
+    from graphpose.formats import expand  # here, because it imports torch
+
     options = {name: args[name] for name in ("scale", "fps") if args.get(name) is not None}
-    files = [file for path in args["path"] for file in _files(Path(path))]
+    files = expand(args["path"])
     clips = faults = warned = 0
     for file in files:
         try:
@@ -42,21 +44,6 @@ def run(args: Namespace) -> int:
             print(f"graphpose: warning: {warning.message}", file=sys.stderr)
     print(f"{len(files)} files, {clips} sound clips, {faults} files with a fault, {warned} warnings")
     return 1 if faults else 0
-
-
-def _files(path: Path) -> list[Path]:
-    """The motion files of a folder; a file is itself, whatever it is."""
-    from graphpose.formats import available
-
-    if not path.is_dir():
-        return [path]
-    suffixes = {suffix for entry in available().values() for suffix in entry.suffixes}
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes)
-    if not files:
-        raise GraphposeError(
-            f"{path}: no motion file in this folder or below it (looked for {', '.join(sorted(suffixes))})"
-        )
-    return files
 
 
 def _check(file: Path, options: dict[str, Any], skeleton: str | None, mapping: str | None) -> int:
