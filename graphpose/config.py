@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 _RECIPES = Path(__file__).parent / "recipes"
+_LONGEST = 1_000_000  # frames of a window, beyond which nothing fits into memory
 
 
 def _require(condition: bool, name: str, expected: str, got: object) -> None:
@@ -124,7 +125,7 @@ class DataConfig:
         noise: standard deviation of the Gaussian noise on training keypoints, in normalised screen units.
         missing: share of the training keypoints that are dropped (set to 0, marked invisible).
         confidence: give the model each keypoint's confidence as a third input.
-        flip: mirror each training window with probability 1/2, through the skeleton's left/right pairs.
+        flip: mirror each training window with probability 1/2, through the skeleton's left/right pairs; without pairs, never.
         split: the split.
         batch_size: windows in a training step.
         workers: loader processes; 0 loads in the training process.
@@ -153,6 +154,7 @@ class DataConfig:
         _positive("scale", self.scale, optional=True)
         _positive("fps", self.fps, optional=True)
         _require(self.frames >= 1, "frames", "at least 1", self.frames)
+        _require(self.frames <= _LONGEST, "frames", f"at most {_LONGEST}", self.frames)
         _require(self.stride is None or self.stride >= 1, "stride", "at least 1, or null", self.stride)
         _require(math.isfinite(self.noise) and self.noise >= 0, "noise", "at least 0", self.noise)
         _share("missing", self.missing)

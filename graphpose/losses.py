@@ -120,8 +120,9 @@ class PoseLoss(nn.Module, ABC):
     def __init__(self, skeleton: Skeleton, **coefficients: float) -> None:
         super().__init__()
         for name, value in coefficients.items():
-            if not 0 <= value < float("inf"):
-                raise ConfigError(f"expected a coefficient of 0 or more for loss term {name!r} (got {value})")
+            number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not (number and 0 <= value < float("inf")):
+                raise ConfigError(f"expected a coefficient of 0 or more for loss term {name!r} (got {value!r})")
         self.skeleton = skeleton
         self.coefficients = coefficients
         weights = torch.tensor(skeleton.weights.tolist(), dtype=torch.float32)
@@ -190,7 +191,7 @@ def available_losses() -> tuple[str, ...]:
     return tuple(sorted(_REGISTRY))
 
 
-def create_loss(name: str, skeleton: Skeleton, **options: Any) -> PoseLoss:
+def create_loss(name: str, skeleton: Skeleton, /, **options: Any) -> PoseLoss:
     """The loss of that name for poses on `skeleton`; options are the coefficients of its terms.
 
     Raises:

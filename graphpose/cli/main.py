@@ -20,6 +20,8 @@ from graphpose.errors import GraphposeError, unknown_name
 __all__ = ["main"]
 
 BAD_INPUT, BAD_USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
+_FULL = ("out of memory", "allocate memory", "Storage size calculation overflowed")
+_SMALLER = "use a smaller data.batch_size, data.frames or model"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,6 +42,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             return PIPE_CLOSED
         except (GraphposeError, OSError) as error:
             return _fail(error, BAD_INPUT, debug)
+        except OverflowError as error:
+            return _fail(GraphposeError(f"a number is too large to be used ({error})"), BAD_INPUT, debug, cause=error)
+        except RecursionError as error:
+            return _fail(GraphposeError("a file is nested too deeply to be read"), BAD_INPUT, debug, cause=error)
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            return _fail(GraphposeError(f"out of memory; {_SMALLER} ({error})"), BAD_INPUT, debug, cause=error)
         except KeyboardInterrupt as error:
             return _fail(error, INTERRUPTED, debug)
 
@@ -82,9 +92,14 @@ def _overview(known: Mapping[tuple[str, ...], Command]) -> str:
     )
 
 
-def _fail(error: BaseException, code: int, debug: bool) -> int:
+def _out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, on the CPU or a GPU; torch says so in a RuntimeError (its subclass for GPUs included)."""
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _FULL)
+
+
+def _fail(error: BaseException, code: int, debug: bool, *, cause: BaseException | None = None) -> int:
     if debug:
-        traceback.print_exception(error)
+        traceback.print_exception(cause or error)
     if isinstance(error, OSError):
         text = f"{error.filename}: {error.strerror}" if error.filename else str(error)
     else:

@@ -148,7 +148,8 @@ def prepare_clips(
 
 def part_windows(config: DataConfig, clips: Sequence[MotionClip], *, train: bool, seed: int = 0) -> PoseWindows:
     """Windows of `clips` as the configuration wants them for training (random starts, augmented) or evaluation (grid, plain)."""
-    augmentation = Augmentation(0.5 if config.flip else 0.0, config.noise, config.missing)
+    has_mirror_image = all(clip.skeleton.pairs for clip in clips)  # the mirror image of a left hand is none
+    augmentation = Augmentation(0.5 if config.flip and has_mirror_image else 0.0, config.noise, config.missing)
     return PoseWindows(
         clips,
         config.frames,
@@ -167,14 +168,17 @@ def _read(config: DataConfig, skeleton: Skeleton | None) -> list[MotionClip]:
     if not config.paths:
         raise DataError("data.paths: expected files or folders with clips (got none)")
     options: dict[str, Any] = {"scale": config.scale, "name_pattern": config.name_pattern}
-    nameless = [path for path in config.paths if skeleton is not None and _is_nameless(path)]
+    nameless = [path for path in config.paths if skeleton is not None and _is_nameless(path, len(skeleton))]
     named = [path for path in config.paths if path not in nameless]
     clips = read_all(named, **options) if named else []
     return clips + (read_all(nameless, skeleton=skeleton, **options) if nameless else [])
 
 
-def _is_nameless(path: str) -> bool:
-    """An npz file whose arrays say nothing about their joints, and do not have the 17 that the reader knows without."""
+def _is_nameless(path: str, joints: int) -> bool:
+    """Whether an npz file says nothing about its joints, so that they are those of the skeleton asked for.
+
+    The reader takes 17 nameless joints for those of Human3.6M; they are mapped when a skeleton with another number is asked for.
+    """
     if not (path.endswith(".npz") and zipfile.is_zipfile(path)):
         return False
     with np.load(path, allow_pickle=False) as file:
@@ -182,7 +186,7 @@ def _is_nameless(path: str) -> bool:
         if key is None or {"joints", "skeleton"} & set(file.files):
             return False
         shape = file[key].shape
-        return len(shape) > 1 and shape[1] != 17
+        return len(shape) > 1 and (shape[1] == joints or shape[1] != 17)
 
 
 def _at_rate(clip: MotionClip, fps: float | None) -> MotionClip:

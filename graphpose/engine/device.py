@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 
 import torch
+from torch import nn
 
 from graphpose.errors import ConfigError
 
-__all__ = ["autocast", "pick_device"]
+__all__ = ["autocast", "pick_device", "place_of"]
 
 _MIXED = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
 
@@ -27,6 +29,13 @@ def pick_device(accelerator: str) -> torch.device:
             f"accelerator {accelerator!r} is not there; use one of: {', '.join(k for k, v in present.items() if v)}"
         )
     return torch.device("cuda" if accelerator == "gpu" else accelerator)
+
+
+def place_of(model: nn.Module) -> tuple[torch.device, torch.dtype]:
+    """Device and floating type of a model's weights; the CPU and float32 for one without any."""
+    weights = itertools.chain(model.parameters(), model.buffers())
+    first = next((weight for weight in weights if weight.is_floating_point()), torch.empty(0, dtype=torch.float32))
+    return first.device, first.dtype
 
 
 def autocast(precision: str, device: torch.device) -> contextlib.AbstractContextManager[object]:

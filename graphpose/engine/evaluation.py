@@ -8,6 +8,7 @@ over the windows put end to end. Neither ever looks at anything but the clips it
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 from collections.abc import Sequence
@@ -22,9 +23,10 @@ from tqdm.auto import tqdm
 
 from graphpose.config import DataConfig, EvaluateConfig, TrainConfig
 from graphpose.datasets import ClipView, Views, prepare_clips, split_clips, view_clip
-from graphpose.engine.device import autocast, pick_device
+from graphpose.engine.device import autocast, pick_device, place_of
 from graphpose.engine.windowed_lifting import lift_clips
-from graphpose.errors import ConfigError, DataError, unknown_name
+from graphpose.errors import CheckpointError, ConfigError, DataError, unknown_name
+from graphpose.formats._atomic import replacing
 from graphpose.metrics import ErrorTable
 from graphpose.models import Lifter, load, read_metadata
 from graphpose.motion import MotionClip
@@ -32,7 +34,7 @@ from graphpose.skeleton import Skeleton
 
 PROTOCOLS = ("exact", "published")
 
-__all__ = ["PROTOCOLS", "Evaluation", "LiftedClip", "evaluate", "evaluate_clips"]
+__all__ = ["PROTOCOLS", "Evaluation", "LiftedClip", "evaluate", "evaluate_clips", "training_data"]
 
 
 @dataclass(frozen=True)
@@ -81,31 +83,49 @@ class Evaluation:
         return self.errors
 
     def save(self, folder: str | Path) -> Path:
-        """Writes `errors.txt`, `errors.csv`, `errors.json` and `predictions.npz` (positions `[sum L, J, 3]`, lengths, names)."""
+        """Writes `errors.txt`, `errors.csv`, `errors.json`, `evaluation.json` and `predictions.npz`.
+
+        The last is an archive that `graphpose.read_all` reads: `positions [sum L, J, 3]` in camera space relative to the
+        root, `lengths`, names and rates, and besides `targets [sum L, J, 3]` and the number of the camera, `views`.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for suffix in (".txt", ".csv", ".json"):
             self.errors.save(folder / f"errors{suffix}")
         (folder / "evaluation.json").write_text(
             json.dumps(
-                {"protocol": self.protocol, "flip": self.flip, "overall": self.errors.overall(), **self.info},
+                {
+                    "protocol": self.protocol,
+                    "flip": self.flip,
+                    "overall": json.loads(self.errors.to_json())["overall"],  # NaN as null
+                    **self.info,
+                },
                 indent=2,
                 default=str,
+                allow_nan=False,
             ),
             encoding="utf-8",
         )
-        temporary = folder / f".predictions.part{os.getpid()}.npz"
-        np.savez_compressed(
-            temporary,
-            positions=torch.cat([clip.predicted for clip in self.clips]).numpy(),
-            targets=torch.cat([clip.target for clip in self.clips]).numpy(),
-            lengths=np.array([len(clip.predicted) for clip in self.clips]),
-            clip_names=np.array([clip.name for clip in self.clips]),
-            views=np.array([clip.view for clip in self.clips]),
-            joints=np.array(self.skeleton.joints),
-            parents=np.array(self.skeleton.parents),
-        )
-        os.replace(temporary, folder / "predictions.npz")
+        arrays: dict[str, Any] = {
+            "positions": torch.cat([clip.predicted for clip in self.clips]).numpy(),
+            "targets": torch.cat([clip.target for clip in self.clips]).numpy(),
+            "space": np.array("camera"),
+            "lengths": np.array([len(clip.predicted) for clip in self.clips]),
+            "fps": np.array([clip.fps for clip in self.clips]),
+            "clip_names": np.array([clip.name for clip in self.clips]),
+            "views": np.array([clip.view for clip in self.clips]),
+            "joints": np.array(self.skeleton.joints),
+            "parents": np.array(self.skeleton.parents),
+            "skeleton": np.array(json.dumps(self.skeleton.to_dict())),
+        }
+        for key, labels in (
+            ("subjects", [clip.subject for clip in self.clips]),
+            ("actions", [clip.action for clip in self.clips]),
+        ):
+            if None not in labels:
+                arrays[key] = np.array(labels)
+        with replacing(folder / "predictions.npz") as draft, draft.open("wb") as file:
+            np.savez_compressed(file, **arrays)
         return folder
 
 
@@ -123,7 +143,7 @@ def evaluate(checkpoint: str | Path, config: EvaluateConfig | None = None, *, pr
     config = config or EvaluateConfig()
     metadata = read_metadata(checkpoint)
     model = load(checkpoint, device=pick_device(config.accelerator))
-    trained = TrainConfig.from_dict(metadata["config"]).data if metadata["config"] else DataConfig()
+    trained = training_data(checkpoint, metadata["config"])
     settings = config.data_config(trained)
     clips, part = _choose_clips(settings, trained, config, model.skeleton)
     result = evaluate_clips(
@@ -165,7 +185,9 @@ def evaluate_clips(
     if protocol not in PROTOCOLS:
         raise ConfigError(unknown_name("protocol", protocol, PROTOCOLS))
     result = Evaluation(model.skeleton, ErrorTable(model.skeleton), protocol, flip)
-    device = next(model.parameters()).device
+    if precision == "64-true":
+        model = copy.deepcopy(model).double()
+    device, _ = place_of(model)
     for clip in tqdm(clips, desc="evaluating", unit="clip", disable=not progress):
         if clip.skeleton.joints != model.skeleton.joints:
             raise DataError(
@@ -204,6 +226,14 @@ def evaluate_clips(
     return result
 
 
+def training_data(checkpoint: str | Path, config: dict[str, Any]) -> DataConfig:
+    """The data settings that a checkpoint was trained with; the defaults for weights that were not trained here."""
+    try:
+        return TrainConfig.from_dict(config).data if config else DataConfig()
+    except ConfigError as error:
+        raise CheckpointError(f"{checkpoint}: damaged description in its header ({error})") from error
+
+
 def _up(view: ClipView) -> Tensor | None:
     """Where +Y of the world points to in the camera's axes [3] (at the first frame of a moving camera)."""
     if view.camera is None:
@@ -237,14 +267,18 @@ def _choose_clips(
     """
     clips = prepare_clips(settings, skeleton=skeleton)
     foreign = [os.path.abspath(path) for path in settings.paths] != [os.path.abspath(path) for path in trained.paths]
-    part = config.part
+    part, split = config.part, settings.split
     if part is None:
         own_split = "split" in config.data or not foreign
-        part = "test" if settings.split.test and own_split else "all"
+        part = "test" if own_split and (split.test or split.by == "tag") else "all"
     if part == "all":
         return clips, part
-    split = settings.split
-    chosen = split_clips(clips, split.by, split.test, split.val, split.seed).parts()[part]
+    parts = split_clips(clips, split.by, split.test, split.val, split.seed).parts()
+    if part not in parts:
+        raise ConfigError(unknown_name("part", part, [*parts, "all"]))
+    chosen = parts[part]
+    if not chosen and config.part is None:  # split by tags, none of which is "test"
+        return clips, "all"
     if not chosen:
         raise DataError(
             f"the split leaves no clips for part {part!r}: name groups with --data.split.{part}, or use --part all"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from graphpose.config import OptimConfig
+from graphpose.engine.device import place_of
 from graphpose.engine.optimiser import learning_rate_factor, make_optimiser
 from graphpose.graph import Grid, grids
 from graphpose.losses import create_loss
@@ -51,7 +52,9 @@ class LiftingModule(L.LightningModule):
         self.seed = seed
         self.log_every = log_every
         self.loss = create_loss(config.loss, model.skeleton, **config.loss_options)
-        self.validation = PoseMetrics(model.skeleton, VALIDATION_METRICS, prefix="val/")
+        # velocities are measured within windows, and a window of one frame has none
+        names = [name for name in VALIDATION_METRICS if model.frames > 1 or name != "mpjve"]
+        self.validation = PoseMetrics(model.skeleton, names, prefix="val/")
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         torch.manual_seed(step_seed(self.seed, self.global_step, self.global_rank))
@@ -73,7 +76,7 @@ class LiftingModule(L.LightningModule):
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         for group in grids(batch):
             pred, target = self._lift(batch, group)
-            self.validation.update(pred.float(), target, visible=batch.counted[group.clips])
+            self.validation.update(pred.float(), target.float(), visible=batch.counted[group.clips])
 
     def on_validation_epoch_end(self) -> None:
         figures = {name: 1000.0 * value.float() for name, value in self.validation.compute().items()}
@@ -82,8 +85,9 @@ class LiftingModule(L.LightningModule):
 
     def _lift(self, batch: Any, group: Grid) -> tuple[Tensor, Tensor]:
         """One group of equal graphs -> prediction and target, both [b, T, J, 3]."""
-        pred = self.model.lift(group.x)
-        return pred, batch.y[group.nodes].view(pred.shape)
+        _, dtype = place_of(self.model)  # float64 where run.precision says so; windows are float32
+        pred = self.model.lift(group.x.to(dtype))
+        return pred, batch.y[group.nodes].view(pred.shape).to(dtype)
 
     def configure_optimizers(self) -> Any:
         optimiser = make_optimiser(self.model, self.optim_config, fused=self.trainer.gradient_clip_val is None)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import warnings
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,10 +14,11 @@ from torch import Tensor
 
 from graphpose.datasets import Views, view_clip
 from graphpose.engine.device import pick_device
+from graphpose.engine.evaluation import training_data
 from graphpose.engine.windowed_lifting import lift_clips
 from graphpose.errors import DataError
 from graphpose.formats import read_all, write
-from graphpose.models import Lifter, load
+from graphpose.models import Lifter, load, read_metadata
 from graphpose.motion import MotionClip
 
 __all__ = ["predict", "predict_clip", "predict_file"]
@@ -32,15 +37,25 @@ def predict(model: Lifter, keypoints: Tensor | np.ndarray, *, flip: bool = True)
         `[T, J, 3]`, metres, camera axes (x right, y down, z away), relative to the root joint.
 
     Raises:
-        DataError: another number of joints, or features that are missing.
+        DataError: another number of joints, neither 2 nor 3 features, no frame, infinite keypoints or pixels.
     """
     x = torch.as_tensor(keypoints, dtype=torch.float32)
-    if x.ndim != 3:
-        raise DataError(f"expected keypoints [T, {len(model.skeleton)}, {model.in_features}] (got {list(x.shape)})")
-    missing = x.isnan().any(-1, keepdim=True)
-    if model.in_features == 3 and x.shape[-1] == 2:
-        x = torch.cat([x, torch.ones_like(x[..., :1])], dim=-1)
-    return lift_clips(model, torch.where(missing, torch.zeros(()), x)[None], flip=flip)[0]
+    if x.ndim != 3 or x.shape[1] != len(model.skeleton) or x.shape[2] not in (2, 3):
+        raise DataError(
+            f"expected keypoints [T, {len(model.skeleton)}, 2 or 3] on skeleton {model.skeleton.name!r} "
+            f"(got {list(x.shape)})"
+        )
+    missing = x.isnan().any(-1)
+    clip = MotionClip(
+        model.skeleton,
+        fps=1.0,  # not used: frames are lifted as they come
+        keypoints=x[..., :2].masked_fill(missing[..., None], math.nan),
+        confidence=x[..., 2].masked_fill(missing, 0.0) if x.shape[2] == 3 else None,
+        name="keypoints",
+    )
+    positions = predict_clip(model, clip, flip=flip).positions
+    assert positions is not None
+    return positions
 
 
 def predict_clip(model: Lifter, clip: MotionClip, *, flip: bool = True) -> MotionClip:
@@ -60,17 +75,50 @@ def predict_clip(model: Lifter, clip: MotionClip, *, flip: bool = True) -> Motio
 
 
 def predict_file(
-    checkpoint: str | Path, source: str | Path, target: str | Path, *, flip: bool = True, accelerator: str = "auto"
+    checkpoint: str | Path,
+    source: str | Path,
+    target: str | Path,
+    *,
+    flip: bool = True,
+    accelerator: str = "auto",
+    fps: float | None = None,
+    skeleton: str | None = None,
 ) -> MotionClip:
     """Reads 2D keypoints from a file, lifts them with a checkpoint, writes the 3D clip.
+
+    Args:
+        checkpoint: a `.safetensors` file that graphpose wrote.
+        source: an npz of keypoints, see `graphpose.formats.npz`.
+        target: file to write.
+        flip: average with the mirrored prediction.
+        accelerator: where to compute.
+        fps: frames per second, in place of what the file says. A file that says nothing has, with a warning, those of the
+            clips that the model was trained on.
+        skeleton: name or file of the skeleton of keypoints without names; default: that of the model.
 
     Raises:
         GraphposeError: checkpoint or file that cannot be used; nothing is written then.
     """
     model = load(checkpoint, device=pick_device(accelerator))
-    clips = read_all(source, skeleton=model.skeleton)
+    options: dict[str, Any] = {}
+    if Path(source).suffix.lower() == ".npz":  # the one format whose joints may go without names
+        options["skeleton"] = model.skeleton if skeleton is None else skeleton
+        if fps is None and _has_no_rate(Path(source)):
+            fps = training_data(checkpoint, read_metadata(checkpoint)["config"]).fps
+            if fps is not None:
+                warnings.warn(
+                    f"{source}: holds no fps; taken as {fps:g} frames/s, as in the training (give --fps)", stacklevel=2
+                )
+    clips = read_all(source, fps=fps, **options)
     if len(clips) != 1:
         raise DataError(f"{source}: expected one clip to lift (got {len(clips)})")
     lifted = predict_clip(model, clips[0], flip=flip)
     write(lifted, target)
     return lifted
+
+
+def _has_no_rate(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False  # no npz: the reader says what is wrong
+    with zipfile.ZipFile(path) as archive:
+        return "fps.npy" not in archive.namelist()

@@ -20,12 +20,14 @@ from typing import Any
 
 import lightning.pytorch as L
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from graphpose.config import TrainConfig
 from graphpose.datasets import PoseDataModule
 from graphpose.engine.callbacks import GracefulInterrupt, KeepWeights, StopTraining, TrainingInterrupted
+from graphpose.engine.device import pick_device
 from graphpose.engine.lifting_module import LiftingModule
 from graphpose.errors import CheckpointError, ConfigError
 from graphpose.models import create
@@ -73,13 +75,15 @@ def train(
         GraphposeError: whatever is wrong with configuration, data or checkpoint, before anything is written.
         TrainingInterrupted: Ctrl-C; the exception names the checkpoint that continues the run.
     """
-    checkpoint = _resume_point(resume) if resume is not None else None
+    checkpoint, saved = _resume_point(resume) if resume is not None else (None, None)
     folder = Path(config.run.output) if checkpoint is None else checkpoint.parent
     if checkpoint is None and (folder / "last.ckpt").exists():
         raise ConfigError(f"{folder} holds a run already: go on with --resume {folder}, or give another run.output")
     data = PoseDataModule(config.data, clips=clips, seed=config.run.seed)
     data.setup()
     torch.manual_seed(config.run.seed)
+    if "skeleton" in config.model.options:
+        raise ConfigError("model.options.skeleton: the skeleton of the model is that of the clips; set data.skeleton")
     model = create(
         config.model.name,
         data.skeleton,
@@ -87,6 +91,8 @@ def train(
     )
     resolved = replace(config, run=replace(config.run, output=str(folder)))
     module = LiftingModule(model, config.optim, config.run.seed, config.run.log_every)
+    if saved is not None:
+        _check_fits(checkpoint, saved, module)
     keep = KeepWeights(folder, resolved.to_dict(), json.dumps(data.data_statement()))
     with warnings.catch_warnings(), _quiet():
         interrupt = GracefulInterrupt(folder)
@@ -122,24 +128,31 @@ def _trainer(config: TrainConfig, folder: Path, own: list[Callback], *, validate
     if progress:
         callbacks.append(TQDMProgressBar(refresh_rate=1))
     version = _next_version(folder / "logs")
-    return L.Trainer(
-        accelerator=run.accelerator,
-        devices=run.devices,
-        strategy=run.strategy,
-        precision=run.precision,
-        max_epochs=-1 if run.max_epochs is None else run.max_epochs,
-        max_steps=-1 if run.max_steps is None else run.max_steps,
-        gradient_clip_val=run.clip_grad,
-        deterministic=run.deterministic,
-        log_every_n_steps=run.log_every,
-        limit_val_batches=1.0 if validates else 0,
-        logger=[CSVLogger(folder, "logs", version), TensorBoardLogger(folder, "logs", version)],
-        callbacks=callbacks,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,
-    )
+    pick_device(run.accelerator)
+    try:
+        return L.Trainer(
+            accelerator=run.accelerator,
+            devices=run.devices,
+            strategy=run.strategy,
+            precision=run.precision,
+            max_epochs=-1 if run.max_epochs is None else run.max_epochs,
+            max_steps=-1 if run.max_steps is None else run.max_steps,
+            gradient_clip_val=run.clip_grad,
+            deterministic=run.deterministic,
+            log_every_n_steps=run.log_every,
+            limit_val_batches=1.0 if validates else 0,
+            logger=[CSVLogger(folder, "logs", version), TensorBoardLogger(folder, "logs", version)],
+            callbacks=callbacks,
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+        )
+    except (MisconfigurationException, ImportError, ValueError) as error:
+        raise ConfigError(
+            f"run: no training with accelerator {run.accelerator!r}, devices {run.devices!r}, strategy {run.strategy!r}, "
+            f"precision {run.precision!r}: {error}"
+        ) from error
 
 
 def _next_version(logs: Path) -> int:
@@ -147,25 +160,40 @@ def _next_version(logs: Path) -> int:
     return max(taken, default=-1) + 1
 
 
-def _resume_point(resume: str | Path) -> Path:
+def _resume_point(resume: str | Path) -> tuple[Path, dict[str, torch.Tensor]]:
+    """The checkpoint to go on from, and the weights in it."""
     path = Path(resume)
     checkpoint = path / "last.ckpt" if path.is_dir() else path
     if not checkpoint.is_file():
         raise CheckpointError(f"{checkpoint}: no such checkpoint; --resume takes a run folder with a last.ckpt in it")
     try:
         content: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=False)
-        content["state_dict"], content["loops"]
+        weights = {str(name): torch.as_tensor(value) for name, value in content["state_dict"].items()}
+        content["loops"], content["optimizer_states"]
     except Exception as error:
         raise CheckpointError(
             f"{checkpoint}: cannot be resumed, it is damaged ({type(error).__name__}: {error})"
         ) from error
-    return checkpoint
+    return checkpoint, weights
+
+
+def _check_fits(checkpoint: Path | None, saved: dict[str, torch.Tensor], module: LiftingModule) -> None:
+    """Refuses to resume a run with another model or skeleton than it was started with."""
+    own = {name: list(value.shape) for name, value in module.state_dict().items()}
+    found = {name: list(value.shape) for name, value in saved.items()}
+    strange = sorted(name for name in own.keys() | found.keys() if own.get(name) != found.get(name))
+    if strange:
+        shown = "; ".join(f"{n}: expected {own.get(n, 'none')} (got {found.get(n, 'none')})" for n in strange[:3])
+        raise CheckpointError(
+            f"{checkpoint}: cannot be resumed with this model ({len(strange)} weights do not fit: {shown}); "
+            "keep model, skeleton and data.frames of the run, or start a new one"
+        )
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Without Lightning's advice that does not apply: our loader is resumable and brings its own sharding and workers."""
-    for message in (".*does not have many workers.*", ".*exists and is not empty.*"):
+    for message in (".*does not have many workers.*", ".*exists and is not empty.*", ".*treespec, LeafSpec.*"):
         warnings.filterwarnings("ignore", message)
     chatter = [
         logging.getLogger(name)

@@ -8,15 +8,30 @@ Windows lie side by side from frame 0; the last one is padded by repeating the l
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from graphpose.datasets.augmentation import flip_points
 from graphpose.datasets.windows import window_bounds, window_frames
+from graphpose.engine.device import place_of
 from graphpose.errors import DataError
 from graphpose.models import Lifter
 
 __all__ = ["lift_clips", "lift_windows"]
+
+
+@contextlib.contextmanager
+def _evaluating(model: Lifter) -> Iterator[None]:
+    """Evaluation mode for the while: no drop path, no batch statistics."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
 
 
 @torch.inference_mode()
@@ -25,11 +40,12 @@ def lift_windows(model: Lifter, x: Tensor, *, flip: bool = True) -> Tensor:
 
     A skeleton without left/right pairs has no mirror image; it is lifted once.
     """
-    pred = model.lift(x)
-    if not flip or not model.skeleton.pairs:
-        return pred
-    mirror = torch.tensor(model.skeleton.mirror.tolist(), device=x.device)
-    return 0.5 * (pred + flip_points(model.lift(flip_points(x, mirror)), mirror))
+    with _evaluating(model):
+        pred = model.lift(x)
+        if not flip or not model.skeleton.pairs:
+            return pred
+        mirror = torch.tensor(model.skeleton.mirror.tolist(), device=x.device)
+        return 0.5 * (pred + flip_points(model.lift(flip_points(x, mirror)), mirror))
 
 
 def lift_clips(model: Lifter, x: Tensor, *, flip: bool = True, batch_size: int = 64) -> Tensor:
@@ -52,7 +68,7 @@ def lift_clips(model: Lifter, x: Tensor, *, flip: bool = True, batch_size: int =
     views, length = x.shape[:2]
     frames = model.frames if model.bound_to_frames else length
     index = torch.as_tensor(window_frames(window_bounds([length], frames), [length]))  # [n, T], clamped to the clip
-    device = next(model.parameters()).device
+    device, dtype = place_of(model)
     windows = x[..., : model.in_features][:, index].flatten(0, 1)  # [V * n, T, J, C]
-    parts = [lift_windows(model, part.to(device), flip=flip).float().cpu() for part in windows.split(batch_size)]
+    parts = [lift_windows(model, part.to(device, dtype), flip=flip).float().cpu() for part in windows.split(batch_size)]
     return torch.cat(parts).view(views, -1, *x.shape[2:3], 3)[:, :length]

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 
-from graphpose.errors import CheckpointError, ConfigError, SkeletonError
+from graphpose.errors import CheckpointError
 from graphpose.models.lifter import Lifter
 from graphpose.models.published import fill
 from graphpose.models.registry import ModelEntry, available, create, entry
@@ -26,6 +26,16 @@ from graphpose.skeleton import Skeleton
 __all__ = ["load", "read_metadata", "save"]
 
 FORMAT_VERSION = 1
+_DESCRIPTION: dict[str, type] = {
+    "model": str,
+    "options": dict,
+    "skeleton": dict,
+    "config": dict,
+    "data_statement": str,
+    "metrics": dict,
+    "versions": dict,
+}
+"""What the header describes, and as what."""
 
 
 def _entry_of(model: Lifter) -> ModelEntry:
@@ -81,8 +91,9 @@ def save(
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part{os.getpid()}")
     weights = {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
+    content = serialize(weights, metadata={"graphpose": json.dumps(metadata)})
     try:
-        save_file(weights, temporary, metadata={"graphpose": json.dumps(metadata)})
+        temporary.write_bytes(content)  # safetensors' own writer makes files that only their owner can read
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -113,13 +124,24 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(metadata["graphpose"])
         found = content["format"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path}: damaged description in its header ({error})") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(_damaged(path, error)) from error
     if found != FORMAT_VERSION:
         raise CheckpointError(
             f"{path}: checkpoint format {found}, this graphpose reads {FORMAT_VERSION}: install a matching version"
         )
+    for key, kind in _DESCRIPTION.items():
+        if not isinstance(content.get(key), kind):
+            raise CheckpointError(
+                f"{path}: damaged description in its header "
+                f"(expected {key!r} as {kind.__name__}, got {type(content.get(key)).__name__})"
+            )
     return content
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{path}: damaged description in its header ({type(error).__name__}: {text[:200]})"
 
 
 def load(path: str | Path, *, device: str | torch.device = "cpu") -> Lifter:
@@ -128,16 +150,17 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> Lifter:
     Raises:
         CheckpointError: as `read_metadata`, or weights that do not fit the described model.
     """
+    path = Path(path)
     metadata = read_metadata(path)
     try:
         skeleton = Skeleton.from_dict(metadata["skeleton"])
         model = create(metadata["model"], skeleton, **metadata["options"])
-    except (KeyError, TypeError, SkeletonError, ConfigError) as error:
-        raise CheckpointError(f"{path}: damaged description in its header ({error})") from error
-    with safe_open(Path(path), framework="pt") as file:
-        weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
+    except Exception as error:  # what a damaged description makes the constructors raise is anybody's guess
+        raise CheckpointError(_damaged(path, error)) from error
     try:
+        with safe_open(path, framework="pt") as file:
+            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
         fill(model, weights)
-    except CheckpointError as error:
+    except (SafetensorError, OSError, CheckpointError) as error:
         raise CheckpointError(f"{path}: {error}") from error
     return model.to(device).eval()

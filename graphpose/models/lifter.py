@@ -7,7 +7,7 @@ forward: PoseGraph batch with N nodes in total                                  
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from graphpose.graph import grids, scatter_grids
 from graphpose.skeleton import Skeleton
 
 __all__ = ["Lifter", "LifterConfig"]
+
+_LARGEST = 2**31 - 1  # of any size; far beyond every memory, and what tensors can still be asked for
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class LifterConfig:
         for name in ("frames", "in_features"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"expected {name} >= 1 (got {getattr(self, name)})")
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if isinstance(value, int) and value > _LARGEST:
+                raise ConfigError(f"expected {item.name} <= {_LARGEST} (got {value})")
 
 
 class Lifter(nn.Module, ABC):

@@ -61,8 +61,8 @@ class MixSTEConfig(LifterConfig):
             )
         if self.depth < 1:
             raise ConfigError(f"expected depth >= 1 (got {self.depth})")
-        if self.mlp_ratio * self.channels < 1:
-            raise ConfigError(f"expected mlp_ratio > 0 (got {self.mlp_ratio})")
+        if not 1 <= self.mlp_ratio * self.channels < 2**31:
+            raise ConfigError(f"expected mlp_ratio > 0, and channels times it below 2^31 (got {self.mlp_ratio})")
         if not 0 <= self.drop_path < 1:
             raise ConfigError(f"expected drop_path in [0, 1) (got {self.drop_path})")
         if self.prior is not None and self.prior not in PRIORS:
@@ -104,10 +104,10 @@ class MixSTE(Lifter):
         self.check_input(x)
         tokens = self.embed_joints(x)  # [B, T, J, C]
         for i, (space, time) in enumerate(zip(self.spatial_blocks, self.temporal_blocks, strict=True)):
-            trajectories = self.spatial_norm(space(tokens)).transpose(1, 2)  # [B, J, T, C]
+            tokens = self.spatial_norm(space(tokens, axis=2))
             if i == 0:
-                trajectories = self.embed_frames(trajectories)
-            tokens = self.temporal_norm(time(trajectories)).transpose(1, 2)  # [B, T, J, C]
+                tokens = self.embed_frames(tokens)
+            tokens = self.temporal_norm(time(tokens, axis=1))
         return self.head(tokens)
 
     def embed_joints(self, x: Tensor) -> Tensor:
@@ -116,8 +116,8 @@ class MixSTE(Lifter):
             return self.spatial_embedding.forward_grid(x) + self.spatial_position
         return self.spatial_embedding(x) + self.spatial_position
 
-    def embed_frames(self, trajectories: Tensor) -> Tensor:
-        """Tokens [B, J, T, C] -> the same with the trajectory prior and the place of each frame."""
+    def embed_frames(self, tokens: Tensor) -> Tensor:
+        """Tokens [B, T, J, C] -> the same with the trajectory prior and the place of each frame."""
         if self.temporal_prior is not None:
-            trajectories = self.temporal_prior.forward_grid(trajectories)
-        return trajectories + self.temporal_position
+            tokens = self.temporal_prior.forward_grid(tokens.transpose(1, 2)).transpose(1, 2)
+        return tokens + self.temporal_position[:, None]

@@ -52,24 +52,35 @@ def from_published(
     if name not in FAMILIES:
         raise CheckpointError(unknown_name("published family", name, sorted(FAMILIES)))
     state = read_state_dict(weights)
+    source = f"{weights}: " if isinstance(weights, (str, Path)) else ""
+    first = ", ".join(list(state)[:4])
+    rename, sizes = FAMILIES[name]
     try:
-        rename, sizes = FAMILIES[name]
         options = sizes(state)
     except KeyError as error:
         raise CheckpointError(
-            f"these are not weights of {name!r}: no key {error.args[0]!r} (the first keys here are: {', '.join(list(state)[:4])})"
+            f"{source}these are not weights of {name!r}: no key {error.args[0]!r} (the first keys here are: {first})"
+        ) from error
+    except (ValueError, IndexError, ZeroDivisionError) as error:  # a key of theirs with a shape that it never has
+        raise CheckpointError(
+            f"{source}these are not weights of {name!r}: shapes that do not fit each other ({error})"
         ) from error
     joints = options.pop("joints")
     if isinstance(skeleton, str):
         skeleton = Skeleton.load(skeleton)
     elif skeleton is None:
         if joints != 17:
-            raise CheckpointError(f"the weights are for {joints} joints: say which with skeleton=")
+            raise CheckpointError(f"{source}the weights are for {joints} joints: say which with skeleton=")
         skeleton = Skeleton.load("h36m17")
     if len(skeleton) != joints:
-        raise CheckpointError(f"the weights are for {joints} joints, skeleton {skeleton.name!r} has {len(skeleton)}")
+        raise CheckpointError(
+            f"{source}the weights are for {joints} joints, skeleton {skeleton.name!r} has {len(skeleton)}"
+        )
     model = create(name, skeleton, heads=heads, drop_path=drop_path, **options)
-    fill(model, {rename(key): value for key, value in state.items()})
+    try:
+        fill(model, {rename(key): value for key, value in state.items()})
+    except CheckpointError as error:
+        raise CheckpointError(f"{source}{error}") from error
     return model.eval()
 
 
@@ -90,13 +101,14 @@ def read_state_dict(weights: Mapping[str, Any] | str | Path) -> StateDict:
             content = content[wrapper]
     state: StateDict = {}
     for key, value in content.items():
-        if isinstance(value, np.ndarray):
+        if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
             value = torch.from_numpy(np.array(value))
         if isinstance(value, Tensor):
             state[re.sub(r"^(module\.|weight/)+", "", str(key))] = value
     if not state:
+        source = f"{weights}: " if isinstance(weights, (str, Path)) else ""
         raise CheckpointError(
-            f"no weights in it: expected a state dict or one under {' / '.join(WRAPPERS)} (got keys {list(content)[:5]})"
+            f"{source}no weights in it: expected a state dict or one under {' / '.join(WRAPPERS)} (got keys {list(content)[:5]})"
         )
     return state
 
@@ -114,6 +126,11 @@ def fill(model: Lifter, state: StateDict) -> None:
         f"{key}: expected {list(wanted[key].shape)} (got {list(value.shape)})"
         for key, value in state.items()
         if key in wanted and wanted[key].shape != value.shape
+    ]
+    faults += [
+        f"{key}: expected {wanted[key].dtype} (got {value.dtype})"
+        for key, value in state.items()
+        if key in wanted and wanted[key].is_floating_point() != value.is_floating_point()
     ]
     if faults:
         shown = "; ".join(faults[:6]) + (f"; and {len(faults) - 6} more" if len(faults) > 6 else "")
@@ -135,9 +152,8 @@ def _read_file(path: Path) -> Mapping[str, Any]:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise CheckpointError(
-            f"{path}: cannot be read as weights ({type(error).__name__}: {str(error).splitlines()[0]})"
-        ) from error
+        text = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{path}: cannot be read as weights ({type(error).__name__}: {text})") from error
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: expected a state dict (got {type(content).__name__})")
     return content

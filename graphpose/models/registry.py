@@ -76,7 +76,7 @@ def describe(name: str) -> str:
     return "\n".join([*lines, "", documented])
 
 
-def create(name: str, skeleton: Skeleton | str, frames: int = 243, **options: Any) -> Lifter:
+def create(name: str, /, skeleton: Skeleton | str, frames: int = 243, **options: Any) -> Lifter:
     """Makes a model of the zoo with fresh weights.
 
     Args:

@@ -3,7 +3,8 @@
     Attention(X) = concat_h( softmax(Q_h K_h^T / sqrt(d) + B_h) V_h ) W_o,   [Q K V] = X W_qkv + b
 
 B is an optional additive bias `[H, N, N]` (a graph prior, a mask). Everything that attends in graphpose attends through this
-class: over joints when the tokens are `[B*T, J, C]`, over frames when they are `[B*J, T, C]`.
+class, along any axis of its input: over the joints of `[B, T, J, C]` with `axis=2`, over the frames with `axis=1`. The tokens
+stay where they are; only queries, keys and values are brought into the order that the products want.
 
 Vaswani et al., "Attention Is All You Need", NeurIPS 2017.
 """
@@ -23,13 +24,15 @@ __all__ = ["MultiHeadAttention"]
 
 
 class MultiHeadAttention(nn.Module):
-    """Self-attention over the second to last axis.
+    """Self-attention along one axis.
+
+    Below, N is the length of the attended axis, A and R are the products of the axes before and after it.
 
     Args:
         channels: C, divisible by `heads`.
         heads: H.
 
-    Shapes: input `[M, N, C]`, bias broadcastable to `[M, H, N, N]`, output `[M, N, C]`, weights `[M, H, N, N]`.
+    Shapes: input `[..., N, ..., C]`, bias broadcastable to `[A * R, H, N, N]`, output as the input, weights `[A * R, H, N, N]`.
     """
 
     def __init__(self, channels: int, heads: int) -> None:
@@ -41,27 +44,40 @@ class MultiHeadAttention(nn.Module):
         self.qkv = Linear(channels, 3 * channels)
         self.proj = Linear(channels, channels)
 
-    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """x [M, N, C], bias [.., H, N, N] or None -> [M, N, C]; the weights are never formed (fused kernel)."""
-        qkv = self.qkv(x)  # [M, N, 3 C]
+    def forward(self, x: Tensor, bias: Tensor | None = None, axis: int = -2) -> Tensor:
+        """Tokens [..., N, ..., C], N at `axis` -> the same shape; the attention weights are not kept."""
+        qkv = self._project(x, axis)
         if bias is None and prefers_short_attention(qkv):
-            return self.proj(ShortAttention.apply(qkv, self.heads))
+            return self.proj(ShortAttention.apply(qkv, self.heads).view(x.shape))
         q, k, v = self._split(qkv)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)  # [M, H, N, d]
-        return self.proj(mixed.transpose(1, 2).reshape(x.shape))
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)  # [A * R, H, N, d]
+        return self.proj(self._join(mixed, qkv).reshape(x.shape))
 
-    def forward_with_weights(self, x: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The same output, and the weights [M, H, N, N] (rows sum to one) for those who want to look at them."""
-        q, k, v = self._split(self.qkv(x))
+    def forward_with_weights(self, x: Tensor, bias: Tensor | None = None, axis: int = -2) -> tuple[Tensor, Tensor]:
+        """The same output, and the weights [A * R, H, N, N] (rows sum to one) for those who want to look at them."""
+        qkv = self._project(x, axis)
+        q, k, v = self._split(qkv)
         scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
         weights = torch.softmax(scores if bias is None else scores + bias, dim=-1)
-        return self.proj((weights @ v).transpose(1, 2).reshape(x.shape)), weights
+        return self.proj(self._join(weights @ v, qkv).reshape(x.shape)), weights
+
+    def _project(self, x: Tensor, axis: int) -> Tensor:
+        """Tokens -> [A, N, R, 3 C]."""
+        axis = axis % x.ndim
+        before, after = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 : -1])
+        return self.qkv(x).reshape(before, x.shape[axis], after, 3 * self.channels)
 
     def _split(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """[M, N, 3 C] -> queries, keys, values, each [M, H, N, C/H] (views)."""
-        m, n, _ = qkv.shape
-        q, k, v = qkv.view(m, n, 3, self.heads, self.channels // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        """[A, N, R, 3 C] -> queries, keys, values, each [A * R, H, N, C/H]."""
+        a, n, r, _ = qkv.shape
+        heads = qkv.view(a, n, r, 3, self.heads, self.channels // self.heads).permute(3, 0, 2, 4, 1, 5)
+        q, k, v = heads.flatten(1, 2).unbind(0)
         return q, k, v
+
+    def _join(self, mixed: Tensor, qkv: Tensor) -> Tensor:
+        """[A * R, H, N, C/H] -> [A, N, R, H, C/H]."""
+        a, n, r, _ = qkv.shape
+        return mixed.view(a, r, self.heads, n, -1).permute(0, 3, 1, 2, 4)
 
     def extra_repr(self) -> str:
         return f"channels={self.channels}, heads={self.heads}"

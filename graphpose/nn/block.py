@@ -29,7 +29,7 @@ class MLP(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention and MLP over the second to last axis of `[..., N, C]`; the leading axes are samples.
+    """Attention along one axis of `[..., N, ..., C]` and an MLP on every token.
 
     Args:
         channels: C.
@@ -56,9 +56,7 @@ class TransformerBlock(nn.Module):
         self.mlp = MLP(channels, int(channels * mlp_ratio))
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
-        """x [..., N, C], attention bias broadcastable to [M, H, N, N] or None -> [..., N, C]."""
-        tokens = x.reshape(-1, x.shape[-2], x.shape[-1])  # [M, N, C]
-        tokens = self.drop_path(tokens, self.attention(self.attention_norm(tokens), bias))
-        tokens = self.drop_path(tokens, self.mlp(self.mlp_norm(tokens)))
-        return tokens.view(x.shape)
+    def forward(self, x: Tensor, bias: Tensor | None = None, axis: int = -2) -> Tensor:
+        """Tokens [..., N, ..., C] with N at `axis`, attention bias or None (as in the attention) -> the same shape."""
+        x = self.drop_path(x, self.attention(self.attention_norm(x), bias, axis), axis)
+        return self.drop_path(x, self.mlp(self.mlp_norm(x)), axis)

@@ -2,6 +2,8 @@
 
     y = x + f * b / (1 - p),   b ~ Bernoulli(1 - p), one draw a sample;   y = x + f in evaluation mode
 
+A sample is what attention keeps together: all tokens along the attended axis.
+
 Huang et al., "Deep Networks with Stochastic Depth", ECCV 2016.
 """
 
@@ -14,7 +16,7 @@ __all__ = ["DropPath"]
 
 
 class DropPath(nn.Module):
-    """Drops the branch of a sample with probability `rate`; the leading axis of the input counts the samples.
+    """Adds a residual branch, which is dropped for a sample with probability `rate` while training.
 
     Args:
         rate: probability in [0, 1) that a sample's branch is dropped while training.
@@ -26,12 +28,13 @@ class DropPath(nn.Module):
             raise ValueError(f"expected a drop path rate in [0, 1) (got {rate})")
         self.rate = rate
 
-    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
-        """Skip connection x and branch f, both [M, ...] -> [M, ...]."""
+    def forward(self, x: Tensor, branch: Tensor, axis: int = -2) -> Tensor:
+        """Skip connection x and branch f, both [..., N, ..., C] with N at `axis` -> the same shape."""
         if not self.training or self.rate == 0.0:
             return x + branch
         keep = 1.0 - self.rate
-        shape = (branch.shape[0],) + (1,) * (branch.ndim - 1)
+        shape = list(branch.shape)
+        shape[axis] = shape[-1] = 1
         kept = torch.empty(shape, dtype=branch.dtype, device=branch.device).bernoulli_(keep).div_(keep)
         return torch.addcmul(x, branch, kept)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 __all__ = ["Linear"]
 
-WIDE = 256
+WIDE = 128
 """Input features from which the convolution kernel wins; below, the two are equal within noise."""
 
 

@@ -46,15 +46,20 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             save=lambda folder: calls.update(saved=folder),
         )
 
-    def report_evaluation(evaluation: Any, checkpoint: str, path: str) -> None:
-        calls["report"] = (evaluation.table(), checkpoint, path)
+    def report_evaluation(evaluation: Any, path: str) -> None:
+        calls["report"] = (evaluation.table(), path)
+
+    def poster(examples: list[str], path: str) -> None:
+        calls["poster"] = (examples, path)
 
     def predict_file(checkpoint: str, source: str, target: str, flip: bool = True) -> None:
         calls["predict"] = (checkpoint, source, target, flip)
 
     module = types.ModuleType("graphpose.engine")
     module.__dict__.update(train=train, evaluate=evaluate, predict_file=predict_file, TrainingInterrupted=Interrupted)
-    monkeypatch.setattr("graphpose.cli.commands.evaluate.report_evaluation", report_evaluation)
+    monkeypatch.setattr("graphpose.analysis.report_evaluation", report_evaluation)
+    monkeypatch.setattr("graphpose.analysis.telling_examples", lambda evaluation: [evaluation.table()])
+    monkeypatch.setattr("graphpose.analysis.poster", poster)
     monkeypatch.setitem(sys.modules, "graphpose.engine", module)
     return calls
 
@@ -214,12 +219,13 @@ def test_evaluating_hands_over_only_what_was_given(engine: dict[str, Any], capsy
     assert engine["evaluate"] == ("best.safetensors", EvaluateConfig())
     assert "MPJPE 51.2 mm" in capsys.readouterr().out
     assert "saved" not in engine
-    words = "x --data b --data.views.distance 3 --protocol published --no-flip --part all --out o --report r.html"
+    words = "x --data b --data.views.distance 3 --protocol published --no-flip --part all --out o --report r.html --poster p.png"
     assert main(["evaluate", *words.split()]) == 0
     data = {"paths": ["b"], "views": {"distance": 3.0}}
     assert engine["evaluate"] == ("x", EvaluateConfig(data=data, part="all", protocol="published", flip=False))
     assert engine["saved"] == "o"
-    assert engine["report"] == ("MPJPE 51.2 mm", "x", "r.html")
+    assert engine["report"] == ("MPJPE 51.2 mm", "r.html")
+    assert engine["poster"] == (["MPJPE 51.2 mm"], "p.png")
 
 
 def test_predicting_names_its_files(engine: dict[str, Any]) -> None:

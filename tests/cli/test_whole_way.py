@@ -6,11 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from graphpose.cli.main import main
-from graphpose.cli.reporting import telling_clips
-from graphpose.engine import LiftedClip
 
 HOUND = """\
 name: hound5
@@ -61,8 +58,9 @@ def test_training_refuses_to_write_over_a_run(trained: Path, capsys: pytest.Capt
 
 def test_a_run_is_evaluated_on_its_test_clips_and_reported(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("plotly", reason="the extra `viz` is not installed")
-    out, report = trained / "evaluation", trained / "report.html"
-    words = ["evaluate", trained / "run" / "best.safetensors", "--out", out, "--report", report]
+    pytest.importorskip("matplotlib", reason="the extra `viz` is not installed")
+    out, report, poster = trained / "evaluation", trained / "report.html", trained / "poster.png"
+    words = ["evaluate", trained / "run" / "best.safetensors", "--out", out, "--report", report, "--poster", poster]
     assert main([str(word) for word in words]) == 0
     text = capsys.readouterr().out
     assert "MPJPE" in text.upper()
@@ -73,6 +71,7 @@ def test_a_run_is_evaluated_on_its_test_clips_and_reported(trained: Path, capsys
     assert "trot" in page
     assert "hound5" in page
     assert 'src="http' not in page
+    assert poster.read_bytes().startswith(b"\x89PNG")
 
 
 def test_keypoints_are_lifted_from_file_to_file(trained: Path) -> None:
@@ -103,18 +102,3 @@ def test_a_damaged_checkpoint_is_one_line(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     assert "broken.safetensors" in lines[0]
-
-
-def test_telling_clips_are_the_best_the_median_and_the_worst() -> None:
-    def clip(name: str, error: float) -> LiftedClip:
-        target = torch.zeros(2, 5, 3)
-        return LiftedClip(name, None, None, 0, 30.0, torch.zeros(2, 5, 2), target + error, target)
-
-    clips = [clip("c", 0.3), clip("a", 0.1), clip("unknown", float("nan")), clip("b", 0.2)]
-    assert [(label, c.name) for label, c in telling_clips(clips)] == [
-        ("smallest error", "a"),
-        ("median error", "b"),
-        ("largest error", "c"),
-    ]
-    assert [c.name for _, c in telling_clips([clip("only", 0.1)])] == ["only"]
-    assert telling_clips([]) == []

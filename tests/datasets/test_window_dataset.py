@@ -220,3 +220,17 @@ def test_stitch_wants_every_frame(make_clip) -> None:
         windows.stitch(np.arange(11), values)
     with pytest.raises(DataError, match=r"values: expected \[11, 4, ...\]"):
         windows.stitch(np.arange(11), values[:, :3])
+
+
+def test_windows_of_a_skeleton_without_pairs_are_never_mirrored() -> None:
+    """A left hand mirrored is a right hand: there is no mirror image to train on."""
+    from graphpose.config import DataConfig
+    from graphpose.datasets.datamodule import part_windows
+    from graphpose.motion import MotionClip
+    from graphpose.skeleton import Skeleton
+
+    for pairs, flips in (((), 0.0), ((("a", "b"),), 0.5)):
+        skeleton = Skeleton.from_parents([-1, 0, 0], ["root", "a", "b"], pairs)
+        positions = torch.rand(30, 3, 3) + torch.tensor([0.0, 1.0, 0.0])
+        clip = MotionClip(skeleton, 30.0, positions=positions, name="clip")
+        assert part_windows(DataConfig(frames=9), [clip], train=True).augmentation.flip == flips

@@ -88,7 +88,11 @@ def test_the_same_seed_gives_the_same_weights_with_any_workers(
     walkers: list[MotionClip], small_config: Config, tmp_path: Path
 ) -> None:
     runs = [
-        train(small_config(run__output=str(tmp_path / name), run__seed=seed, data__workers=workers), clips=walkers, progress=False)
+        train(
+            small_config(run__output=str(tmp_path / name), run__seed=seed, data__workers=workers),
+            clips=walkers,
+            progress=False,
+        )
         for name, seed, workers in (("a", 3, 0), ("b", 3, 2), ("c", 4, 0))
     ]
     assert_same(weights(runs[0].last), weights(runs[1].last))
@@ -96,7 +100,9 @@ def test_the_same_seed_gives_the_same_weights_with_any_workers(
 
 
 def test_steps_that_end_no_epoch_are_validated(walkers: list[MotionClip], small_config: Config) -> None:
-    result = train(small_config(run__max_epochs=None, run__max_steps=4, data__batch_size=2), clips=walkers, progress=False)
+    result = train(
+        small_config(run__max_epochs=None, run__max_steps=4, data__batch_size=2), clips=walkers, progress=False
+    )
     assert result.steps == 4 and result.metrics["val/mpjpe"] > 0
     assert graphpose.models.read_metadata(result.best)["metrics"]["step"] == 4
 
@@ -139,7 +145,9 @@ def test_an_existing_run_is_not_overwritten(walkers: list[MotionClip], small_con
     assert result.last.read_bytes() == before
 
 
-def test_resuming_nothing_or_rubbish_is_refused(walkers: list[MotionClip], small_config: Config, tmp_path: Path) -> None:
+def test_resuming_nothing_or_rubbish_is_refused(
+    walkers: list[MotionClip], small_config: Config, tmp_path: Path
+) -> None:
     with pytest.raises(CheckpointError, match="no such checkpoint"):
         train(small_config(), resume=tmp_path, clips=walkers, progress=False)
     (tmp_path / "last.ckpt").write_bytes(b"not a checkpoint")
@@ -191,7 +199,9 @@ def test_two_processes_train_as_one(walkers: list[MotionClip], small_config: Con
         "data__flip": False,
         "run__max_epochs": 2,
     }
-    one = train(small_config(**settings, data__batch_size=8, run__output=str(tmp_path / "one")), clips=walkers, progress=False)
+    one = train(
+        small_config(**settings, data__batch_size=8, run__output=str(tmp_path / "one")), clips=walkers, progress=False
+    )
     config = small_config(
         **settings, data__batch_size=4, run__devices=2, run__strategy="ddp_fork", run__output=str(tmp_path / "two")
     )

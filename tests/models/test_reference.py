@@ -46,10 +46,11 @@ def test_ktpformer_every_intermediate(name: str) -> None:
     check(model.temporal_prior.layers[0].convolution.local_topology, numbers["adjacency_temporal"], 1e-7)
     with torch.no_grad():
         check(model.spatial_embedding.forward_grid(x), numbers["kpa_output"])
-        after_kpa = model.spatial_norm(model.spatial_blocks[0](model.embed_joints(x))).transpose(1, 2)
-        check(after_kpa, numbers["after_kpa_block"])
-        check(model.temporal_prior.forward_grid(after_kpa), numbers["tpa_output"])
-        check(model.temporal_norm(model.temporal_blocks[0](model.embed_frames(after_kpa))), numbers["after_tpa_block"])
+        after_kpa = model.spatial_norm(model.spatial_blocks[0](model.embed_joints(x), axis=2))  # [B, T, J, C]
+        check(after_kpa.transpose(1, 2), numbers["after_kpa_block"])
+        check(model.temporal_prior.forward_grid(after_kpa.transpose(1, 2)), numbers["tpa_output"])
+        after_tpa = model.temporal_norm(model.temporal_blocks[0](model.embed_frames(after_kpa), axis=1))
+        check(after_tpa.transpose(1, 2), numbers["after_tpa_block"])
         check(model.lift(x), numbers["output_3d"])
 
 

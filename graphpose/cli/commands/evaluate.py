@@ -1,6 +1,6 @@
 """Evaluate a checkpoint on clips; prints errors per action, subject and joint in millimetres.
 
-  graphpose evaluate runs/demo/best.safetensors --data data/samples --report report.html
+  graphpose evaluate runs/demo/best.safetensors --data data/samples --report report.html --poster poster.png
   graphpose evaluate best.safetensors --data other/ --part all --protocol published --out results/
 
 The data settings are those of the training (kept in the checkpoint) unless options replace them.
@@ -11,7 +11,6 @@ from __future__ import annotations
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 
 from graphpose.cli.parsing import add_settings, given
-from graphpose.cli.reporting import report_evaluation
 from graphpose.config import DataConfig, EvaluateConfig
 from graphpose.structured import build
 
@@ -43,6 +42,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--out", metavar="FOLDER", type=str, help="write tables (text, CSV, JSON) and predicted clips here"
     )
     parser.add_argument("--report", metavar="FILE.html", type=str, help="write a self-contained report to look at")
+    parser.add_argument("--poster", metavar="FILE.png", type=str, help="write a picture of telling clips")
     add_settings(parser, {"data": DataConfig})
 
 
@@ -50,13 +50,26 @@ def run(args: Namespace) -> None:
     """Evaluates, prints the table, writes what was asked for."""
     values = {name: args[name] for name in OWN if args.get(name) is not None}
     config = build(EvaluateConfig, {**values, **given(args, ["data"])})
+    from graphpose.analysis.extras import require
+
+    for option, package in (("report", "plotly"), ("poster", "matplotlib")):
+        if args.get(option) is not None:
+            require(package, f"--{option}")  # before the evaluation, which may take long
+    from graphpose import analysis
     from graphpose.engine import evaluate
 
     evaluation = evaluate(args["checkpoint"], config)
+    flipped = "averaged over the mirror image" if evaluation.flip else "no flip"
+    print(
+        f"{evaluation.info['part']} clips, protocol {evaluation.protocol}, {flipped}; {', '.join(evaluation.info['data'])}"
+    )
     print(evaluation.table())
     if args.get("out") is not None:
         evaluation.save(args["out"])
         print(f"tables and clips: {args['out']}")
     if args.get("report") is not None:
-        report_evaluation(evaluation, args["checkpoint"], args["report"])
+        analysis.report_evaluation(evaluation, args["report"])
         print(f"report: {args['report']}")
+    if args.get("poster") is not None:
+        analysis.poster(analysis.telling_examples(evaluation), args["poster"])
+        print(f"picture: {args['poster']}")

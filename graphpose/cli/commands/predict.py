@@ -2,9 +2,10 @@
 
   graphpose predict runs/demo/best.safetensors keypoints.npz poses.npz
 
-INPUT holds keypoints [T, J, 2] on the model's skeleton or one that maps to it; OUTPUT gets positions [T, J, 3] in
-metres,
-camera space, relative to the root joint.
+INPUT holds an array keypoints [T, J, 2] on the model's skeleton, or on another one that maps to it (arrays joints
+and parents, or --skeleton, name it): normalised screen units, or pixels with the size of the picture as width and
+height.
+OUTPUT gets positions [T, J, 3] in metres, camera space, relative to the root joint.
 """
 
 from __future__ import annotations
@@ -22,11 +23,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         action=ActionYesNo(yes_prefix="", no_prefix="no-"),
         help="average with the mirrored input (default: yes)",
     )
+    parser.add_argument("--fps", type=float, help="frames per second, in place of what the input says")
+    parser.add_argument("--skeleton", type=str, help="skeleton of an input that names no joints (default: the model's)")
 
 
 def run(args: Namespace) -> None:
     """Reads, lifts, writes."""
     from graphpose.engine import predict_file
 
-    predict_file(args["checkpoint"], args["input"], args["output"], flip=args.get("flip", True))
+    options = {name: args[name] for name in ("fps", "skeleton") if args.get(name) is not None}
+    predict_file(args["checkpoint"], args["input"], args["output"], flip=args.get("flip", True), **options)
     print(f"3D positions: {args['output']}")

@@ -43,10 +43,11 @@ def settings(args: Namespace) -> TrainConfig:
         raise ConfigError("expected --config or --resume, not both: a resumed run keeps its settings")
     base = TrainConfig()
     if resume is not None:
-        kept = Path(resume) / "config.yaml"
+        folder = Path(resume).parent if Path(resume).suffix == ".ckpt" else Path(resume)
+        kept = folder / "config.yaml"
         if not kept.is_file():
             raise ConfigError(f"{resume}: expected a run folder with a config.yaml to resume")
-        base = TrainConfig.from_dict(merge(TrainConfig.from_yaml(kept).to_dict(), {"run": {"output": resume}}))
+        base = TrainConfig.from_dict(merge(TrainConfig.from_yaml(kept).to_dict(), {"run": {"output": str(folder)}}))
     elif args.get("config") is not None:
         base = TrainConfig.from_yaml(args["config"])
     config = TrainConfig.from_dict(merge(base.to_dict(), given(args, list(SECTIONS))))
