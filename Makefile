@@ -53,8 +53,8 @@ scatter: $(INSTALLED)
 demo: $(INSTALLED)
 	rm -rf runs/demo
 	$(GRAPHPOSE) train --config demo --data data/samples --output runs/demo
-	$(GRAPHPOSE) evaluate runs/demo/best.safetensors --data data/samples --out runs/demo/evaluation --report runs/demo/report.html
-	@echo "== look at runs/demo/report.html"
+	$(GRAPHPOSE) evaluate runs/demo/best.safetensors --data data/samples --out runs/demo/evaluation --report runs/demo/report.html --poster runs/demo/poster.png
+	@echo "== look at runs/demo/report.html and runs/demo/poster.png"
 
 # One thread a process: the tests run in several processes at once.
 test: scatter

@@ -1,7 +1,8 @@
 """Looking at results: the HTML report of a run and the pictures in it.
 
-`write_report` makes one self-contained page, `poster` one PNG; `Example` is a clip to look at, `read_history` the
-logged training curves. Plotly and matplotlib are the extra `viz`; nothing here is imported before it is asked for.
+`report_evaluation` makes one self-contained page of an evaluation, `write_report` one of anything, `poster` one PNG.
+`Example` is a clip to look at, `telling_examples` picks some from an evaluation, `read_history` reads the logged
+training curves. Plotly and matplotlib are the extra `viz`; nothing here is imported before it is asked for.
 
 Adding a figure to the report: one file here with a function that returns a `plotly.graph_objects.Figure` in the *light*
 colours of `palette` (the page swaps in the dark ones by itself), and one line in `report.write_report`.
@@ -13,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from graphpose.analysis.evaluation_report import report_evaluation, telling_clips, telling_examples
     from graphpose.analysis.example import Example
     from graphpose.analysis.extras import MissingExtraError
     from graphpose.analysis.history import read_history
@@ -26,10 +28,23 @@ _WHERE = {
     "poster": "still",
     "Table": "tables",
     "read_history": "history",
+    "report_evaluation": "evaluation_report",
+    "telling_clips": "evaluation_report",
+    "telling_examples": "evaluation_report",
     "write_report": "report",
 }
 
-__all__ = ["Example", "MissingExtraError", "Table", "poster", "read_history", "write_report"]
+__all__ = [
+    "Example",
+    "MissingExtraError",
+    "Table",
+    "poster",
+    "read_history",
+    "report_evaluation",
+    "telling_clips",
+    "telling_examples",
+    "write_report",
+]
 
 
 def __getattr__(name: str) -> Any:

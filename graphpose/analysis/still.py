@@ -28,7 +28,7 @@ __all__ = ["poster"]
 
 
 def poster(
-    examples: Sequence[Example], path: str | Path, *, frames: int = 6, azimuth: float = 35.0, dpi: int = 150
+    examples: Sequence[Example], path: str | Path, *, frames: int = 8, azimuth: float = 35.0, dpi: int = 150
 ) -> Path:
     """Write a PNG with two rows an example (2D input; predicted 3D over true 3D) at `frames` evenly spaced frames;
     return the path.
@@ -46,17 +46,20 @@ def poster(
         raise DataError("poster: expected at least one example (got none)")
     if frames < 1:
         raise DataError(f"poster: expected frames >= 1 (got {frames})")
-    rows = 2 * len(examples)
-    figure = Figure(figsize=(1.9 * frames + 0.5, 2.15 * rows + 0.45), facecolor="white", layout="constrained")
+    height = 4.1 * len(examples)
+    figure = Figure(figsize=(1.5 * frames + 0.4, height + 0.35), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.04)  # type: ignore[union-attr, call-arg]
-    grid = figure.subplots(rows, frames, squeeze=False)
-    for axes in grid.flat:
-        axes.set_axis_off()
-    for k, example in enumerate(examples):
+    parts = figure.subfigures(len(examples), 1, squeeze=False)[:, 0]
+    for part, example in zip(parts, examples, strict=True):
+        grid = part.subplots(2, frames, squeeze=False)
+        for axes in grid.flat:
+            axes.set_axis_off()
         chosen = np.unique(np.linspace(0, example.frames - 1, frames).round().astype(int))
-        _flat_row(grid[2 * k], example, chosen)
-        _space_row(grid[2 * k + 1], example, chosen, azimuth)
+        _flat_row(grid[0], example, chosen)
+        _space_row(grid[1], example, chosen, azimuth)
+        heading = {"x": 0.01, "ha": "left", "fontsize": 11, "color": LIGHT["text"], "parse_math": False}
+        part.suptitle(example.name, **heading)
     _legend(figure, examples)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +92,7 @@ def _flat_row(row: Iterable[Axes], example: Example, chosen: np.ndarray) -> None
         _frame(axes, low, high, down=True)
         axes.set_title(f"{t / example.fps:.2f} s", fontsize=9, color=LIGHT["muted"])
         if column == 0:
-            _row_label(axes, f"{_short(example.name)}\n2D input")
+            _row_label(axes, "2D input")
 
 
 def _space_row(row: Iterable[Axes], example: Example, chosen: np.ndarray, azimuth: float) -> None:
@@ -141,10 +144,6 @@ def _row_label(axes: Axes, text: str) -> None:
         color=LIGHT["text"],
         parse_math=False,
     )
-
-
-def _short(name: str, most: int = 24) -> str:
-    return name if len(name) <= most else name[: most - 3] + "..."
 
 
 def _legend(figure: object, examples: Sequence[Example]) -> None:
