@@ -67,9 +67,17 @@ class GraphPrior(MessagePassing):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
+        """As published: W is drawn as one tensor [2, in, out], whose fans are in * out and 2 * out, so its entries are small.
+
+        BatchNorm follows, so their size changes no output but sets how fast an optimiser turns the weights.
+        """
         super().reset_parameters()
-        for weight in (self.weight_self, self.weight_neighbour, self.modulation):
-            nn.init.xavier_uniform_(weight, gain=math.sqrt(2.0))
+        both = torch.empty(2, self.in_channels, self.out_channels, dtype=self.weight_self.dtype)
+        nn.init.xavier_uniform_(both, gain=math.sqrt(2.0))
+        with torch.no_grad():
+            self.weight_self.copy_(both[0])
+            self.weight_neighbour.copy_(both[1])
+        nn.init.xavier_uniform_(self.modulation, gain=math.sqrt(2.0))
         nn.init.constant_(self.global_topology, 1e-6)
         bound = 1.0 / math.sqrt(self.out_channels)
         nn.init.uniform_(self.bias, -bound, bound)
