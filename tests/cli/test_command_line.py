@@ -44,6 +44,9 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         return types.SimpleNamespace(
             table=lambda: "MPJPE 51.2 mm",
             save=lambda folder: calls.update(saved=folder),
+            info={"part": "test", "data": ["clips"]},
+            protocol="exact",
+            flip=True,
         )
 
     def report_evaluation(evaluation: Any, path: str) -> None:
@@ -282,7 +285,8 @@ def test_a_fault_of_our_own_is_not_hidden(engine: dict[str, Any], monkeypatch: p
 
 def test_ctrl_c_is_exit_code_130_in_a_real_process(tmp_path: Path) -> None:
     code = (
-        "import sys, types, time\n"
+        "import signal, sys, types, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job starts with it ignored
         "engine = types.ModuleType('graphpose.engine')\n"
         "engine.predict_file = lambda *a, **k: (print('ready', flush=True), time.sleep(60))\n"
         "sys.modules['graphpose.engine'] = engine\n"
@@ -300,7 +304,10 @@ def test_ctrl_c_is_exit_code_130_in_a_real_process(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
+    try:
+        _, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert err == "graphpose: error: stopped\n"
 

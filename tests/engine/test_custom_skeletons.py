@@ -80,7 +80,7 @@ SETTINGS = """\
 data: {frames: 9, batch_size: 8, views: {azimuths: [30.0, 200.0]}, split: {by: subject, test: [S3], val: [S2]}}
 model: {name: ktpformer, options: {channels: 16, depth: 1, heads: 2}}
 optim: {lr: 0.003, schedule: constant}
-run: {max_epochs: 12, accelerator: cpu, log_every: 1}
+run: {max_epochs: 20, accelerator: cpu, log_every: 1}
 """
 
 

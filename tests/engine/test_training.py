@@ -73,9 +73,10 @@ def test_ctrl_c_within_an_epoch_loses_nothing(
 
     monkeypatch.setattr(LiftingModule, "on_train_batch_start", interrupting)
     config = small_config(run__output=str(tmp_path / "part"), **settings)
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(TrainingInterrupted, match=r"--resume .*part"):
         train(config, clips=walkers, progress=False)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     monkeypatch.setattr(LiftingModule, "on_train_batch_start", original)
     checkpoint = torch.load(tmp_path / "part" / "last.ckpt", weights_only=False)
     assert checkpoint["global_step"] == stop_at + 1 and checkpoint["epoch"] == 0

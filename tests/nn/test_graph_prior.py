@@ -147,7 +147,7 @@ def test_prior_layer_normalises_over_samples_and_nodes() -> None:
     y = layer.convolution.forward_grid(torch.randn(50, 17, 2)).reshape(-1, 8)
     out = layer.norm(y)
     torch.testing.assert_close(out.mean(0), torch.zeros(8), rtol=0, atol=1e-5)
-    torch.testing.assert_close(out.var(0, unbiased=False), torch.ones(8), rtol=0, atol=1e-3)
+    torch.testing.assert_close(out.var(0, unbiased=False), torch.ones(8), rtol=0, atol=1e-2)
 
 
 def test_trajectory_topology_of_one_frame_is_itself() -> None:
