@@ -65,6 +65,7 @@ def parse(command: Command, words: Sequence[str]) -> Namespace:
         description=command.text,
         formatter_class=_Formatter,
         exit_on_error=False,
+        allow_abbrev=False,
     )
     command.add_arguments(parser)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

@@ -108,7 +108,13 @@ def _check_groups(
 ) -> None:
     for name in [*test, *val]:
         if name not in known:
-            raise DataError(unknown_name(f"{by} in the split", name, known))
+            if not known:
+                raise DataError(
+                    f"no clip has a {by} to split by ({name!r} was asked for); set it with data.name_pattern"
+                )
+            raise DataError(
+                f"{unknown_name(f'{by} in the split', name, known)} (set data.split.by, .test and .val for your clips)"
+            )
     both = sorted(set(test) & set(val))
     if both:
         raise DataError(f"{by} {', '.join(both)}: in test and in val; expected each group in one of them")

@@ -34,7 +34,8 @@ def predict(model: Lifter, keypoints: Tensor | np.ndarray, *, flip: bool = True)
         flip: average with the mirrored prediction.
 
     Returns:
-        `[T, J, 3]`, metres, camera axes (x right, y down, z away), relative to the root joint.
+        `[T, J, 3]`, metres, camera axes (x right, y down, z away), the true root joint at the origin (the predicted one is
+        near it: as in the published code, nothing moves it there).
 
     Raises:
         DataError: another number of joints, neither 2 nor 3 features, no frame, infinite keypoints or pixels.

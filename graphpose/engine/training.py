@@ -193,7 +193,12 @@ def _check_fits(checkpoint: Path | None, saved: dict[str, torch.Tensor], module:
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Without Lightning's advice that does not apply: our loader is resumable and brings its own sharding and workers."""
-    for message in (".*does not have many workers.*", ".*exists and is not empty.*", ".*treespec, LeafSpec.*"):
+    for message in (
+        ".*does not have many workers.*",
+        ".*exists and is not empty.*",
+        ".*treespec, LeafSpec.*",
+        ".*smaller than the logging interval.*",
+    ):
         warnings.filterwarnings("ignore", message)
     chatter = [
         logging.getLogger(name)

@@ -83,7 +83,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     except Exception as fault:  # damaged bytes make zipfile, zlib and numpy raise errors of a dozen unrelated classes
         if path.stat().st_size == 0:
             raise FormatError(path, "the file is empty") from None
-        raise FormatError(path, f"is no intact npz file ({type(fault).__name__}: {str(fault)[:120]})") from fault
+        raise FormatError(path, f"is no intact npz file ({type(fault).__name__}); write it with numpy.savez") from fault
 
 
 def _array(path: Path, file: Any, key: str) -> np.ndarray:
@@ -138,7 +138,13 @@ def _rate(path: Path, data: dict[str, np.ndarray], fps: float | None) -> float:
 
 
 def _single(path: Path, data: dict[str, np.ndarray], body: Skeleton, fps: float | None) -> MotionClip:
-    own: dict[str, Any] = {"name": path.stem, "source": str(path)}
+    # as for the other formats: the folder is the subject, the file the action, unless the file says otherwise
+    own: dict[str, Any] = {
+        "name": path.stem,
+        "source": str(path),
+        "subject": path.parent.name or None,
+        "action": path.stem,
+    }
     own |= {key: str(data[key]) for key in _TEXTS if key in data}
     own |= {key: torch.from_numpy(data[key].astype(np.float32)) for key in _FRAMES if key in data}
     tags = {key[4:]: str(value) for key, value in data.items() if key.startswith("tag_")}

@@ -173,7 +173,8 @@ def read_all(
     if len(faults) == 1:
         raise faults[0]
     if faults:
-        text = "; ".join(str(fault) for fault in faults)
+        more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+        text = "; ".join(str(fault) for fault in faults[:5]) + more
         first = paths if isinstance(paths, (str, PathLike)) else paths[0]
         raise FormatError(Path(first), f"{len(faults)} of {len(files)} files cannot be read: {text}")
     return clips

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 __all__ = ["Linear"]
 
 WIDE = 128
-"""Input features from which the convolution kernel wins; below, the two are equal within noise."""
+"""Input and output features from which the convolution kernel wins; below, the two are equal within noise."""
 
 
 class Linear(nn.Linear):
@@ -29,7 +29,7 @@ class Linear(nn.Linear):
 
     def _convolution_is_faster(self, x: Tensor) -> bool:
         return (
-            self.in_features >= WIDE
+            min(self.in_features, self.out_features) >= WIDE
             and x.device.type == "cpu"
             and x.dtype == torch.float32
             and not torch.is_autocast_enabled("cpu")

@@ -192,7 +192,7 @@ CASES = {
     # splits
     TRAIN + " --data.split.test [D]": "unknown subject in the split 'D'",
     TRAIN + " --data.split.test [A,B,C] --data.split.val 0": "no clip is left to train on",
-    TRAIN + " --data.split.by tag": "unknown tag in the split 'C'",
+    TRAIN + " --data.split.by tag": "no clip has a tag to split by ('C' was asked for)",
     TRAIN + " --data.split.by file --data.split.test [A] --data.split.val [X]": "unknown file in the split 'X'",
     # resuming
     "train --resume {w}/empty": "expected a run folder with a config.yaml",

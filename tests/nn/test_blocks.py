@@ -87,10 +87,11 @@ def test_channels_must_be_divisible_by_heads() -> None:
         MultiHeadAttention(10, 4)
 
 
-@pytest.mark.parametrize("features", [16, 512])
-def test_linear_is_torchs_linear_forward_and_backward(features: int) -> None:
-    """512 features take the convolution kernel, 16 the matrix product."""
-    ours, theirs = Linear(features, 24), nn.Linear(features, 24)
+@pytest.mark.parametrize(("features", "wide"), [(16, False), (512, True)])
+def test_linear_is_torchs_linear_forward_and_backward(features: int, wide: bool) -> None:
+    """512 to 130 features take the convolution kernel, 16 the matrix product."""
+    ours, theirs = Linear(features, 130), nn.Linear(features, 130)
+    assert ours._convolution_is_faster(torch.zeros(1, features)) is wide
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(2, 3, 5, features).transpose(0, 1)  # not contiguous
     inputs = [x.clone().requires_grad_(), x.clone().requires_grad_()]

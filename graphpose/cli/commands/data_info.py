@@ -29,7 +29,7 @@ def run(args: Namespace) -> None:
     print(summary(facts))
 
 
-COLUMNS = ("clip", "frames", "fps", "seconds", "joints", "height m", "missing", "subject", "action", "holds")
+COLUMNS = ("clip", "frames", "fps", "seconds", "joints", "extent m", "missing", "subject", "action", "holds")
 
 
 def table(facts: list[dict[str, Any]]) -> str:

@@ -42,4 +42,10 @@ def _plot(skeleton: Skeleton, path: str, mode: Literal["2d", "3d"]) -> None:
     figure = Figure(figsize=(6, 7))  # not pyplot: needs no display
     axes = figure.add_subplot(projection="3d" if mode == "3d" else None)
     skeleton.draw(axes, mode=mode)
+    from graphpose.errors import GraphposeError, unknown_name
+
+    kinds = sorted(figure.canvas.get_supported_filetypes())
+    suffix = path.rpartition(".")[2].lower()
+    if suffix not in kinds:
+        raise GraphposeError(f"--plot {path}: {unknown_name('kind of picture', suffix, kinds)}")
     figure.savefig(path, dpi=150, bbox_inches="tight")
