@@ -26,6 +26,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from graphpose.config import TrainConfig
 from graphpose.datasets import PoseDataModule
+from graphpose.engine.allocator import keep_freed_memory
 from graphpose.engine.callbacks import GracefulInterrupt, KeepWeights, StopTraining, TrainingInterrupted
 from graphpose.engine.device import pick_device
 from graphpose.engine.lifting_module import LiftingModule
@@ -89,6 +90,8 @@ def train(
         data.skeleton,
         **{"frames": config.data.frames, "in_features": 3 if config.data.confidence else 2, **config.model.options},
     )
+    if pick_device(config.run.accelerator).type == "cpu":
+        keep_freed_memory()
     resolved = replace(config, run=replace(config.run, output=str(folder)))
     module = LiftingModule(model, config.optim, config.run.seed, config.run.log_every)
     if saved is not None:
@@ -128,7 +131,6 @@ def _trainer(config: TrainConfig, folder: Path, own: list[Callback], *, validate
     if progress:
         callbacks.append(TQDMProgressBar(refresh_rate=1))
     version = _next_version(folder / "logs")
-    pick_device(run.accelerator)
     try:
         return L.Trainer(
             accelerator=run.accelerator,

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from graphpose.datasets.augmentation import flip_points
 from graphpose.datasets.windows import window_bounds, window_frames
+from graphpose.engine.allocator import keep_freed_memory
 from graphpose.engine.device import place_of
 from graphpose.errors import DataError
 from graphpose.models import Lifter
@@ -69,6 +70,8 @@ def lift_clips(model: Lifter, x: Tensor, *, flip: bool = True, batch_size: int =
     frames = model.frames if model.bound_to_frames else length
     index = torch.as_tensor(window_frames(window_bounds([length], frames), [length]))  # [n, T], clamped to the clip
     device, dtype = place_of(model)
+    if device.type == "cpu":
+        keep_freed_memory()
     windows = x[..., : model.in_features][:, index].flatten(0, 1)  # [V * n, T, J, C]
     parts = [lift_windows(model, part.to(device, dtype), flip=flip).float().cpu() for part in windows.split(batch_size)]
     return torch.cat(parts).view(views, -1, *x.shape[2:3], 3)[:, :length]

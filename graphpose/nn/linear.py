@@ -29,10 +29,10 @@ class Linear(nn.Linear):
 
     def _convolution_is_faster(self, x: Tensor) -> bool:
         return (
-            min(self.in_features, self.out_features) >= WIDE
+            not torch.compiler.is_compiling()
+            and min(self.in_features, self.out_features) >= WIDE
             and x.device.type == "cpu"
             and x.dtype == torch.float32
             and not torch.is_autocast_enabled("cpu")
             and torch.backends.mkldnn.is_available()
-            and not torch.compiler.is_compiling()
         )

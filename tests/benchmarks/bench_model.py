@@ -1,25 +1,29 @@
 """Seconds a forward pass and a training step take, and the memory they need, next to a plain implementation in the same run.
 
-    python tests/benchmarks/bench_model.py [--repeat 10] [--sizes small middle large] [--compile] [--profile]
+    python tests/benchmarks/bench_model.py [--turns 8] [--sizes small middle large] [--compile] [--profile]
 
-A training step is forward, KTPFormer loss, backward and AdamW. Ours and the peer (`plain_ktpformer.py`, the published formulas in
-elementary eager operations) take turns, so that whatever else the machine does hits both alike; the median of the turns is
-printed. Peak memory is measured in a process of its own for each row. `--profile` says where the time of our step goes.
+A training step is forward, KTPFormer loss, backward and AdamW. The peer (`plain_ktpformer.py`) is the published formulas in
+elementary eager operations. Each row is a process of its own, and the processes take turns of a few steps, so that whatever else
+the machine does hits all alike; the median step is printed. The peer runs twice: as a script would run it, and with the setting
+of the memory allocator that `graphpose train` makes (`graphpose/engine/allocator.py`). Peak memory is that of the process.
+`--profile` says where the time of our step goes.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import resource
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
 
+from graphpose.engine.allocator import keep_freed_memory
 from graphpose.losses import create_loss
 from graphpose.models import create
 from graphpose.nn import kinematic_topology, trajectory_topology
@@ -33,25 +37,27 @@ SIZES = {  # name: frames, channels, depth, batch
     "middle": (81, 128, 4, 2),
     "large": (243, 512, 7, 1),
 }
+KINDS = ("plain", "plain, memory kept", "graphpose", "graphpose, compiled")
 Step = Callable[[], None]
 
 
-def make_steps(kind: str, size: str, *, compiled: bool = False) -> tuple[Step, Step]:
-    """(forward, training step) of "ours" or "plain" at one size, on the same random clips."""
+def make_steps(kind: str, size: str) -> tuple[Step, Step]:
+    """(forward, training step) of one of KINDS at one size, on the same random clips."""
     torch.manual_seed(0)
     frames, channels, depth, batch = SIZES[size]
     skeleton = Skeleton.load("h36m17")
     model: torch.nn.Module
-    if kind == "ours":
+    ours = kind.startswith("graphpose")
+    if ours:
         lifter = create("ktpformer", skeleton, frames=frames, channels=channels, depth=depth)
         model, lift = lifter, lifter.lift
-        if compiled:
+        if kind == "graphpose, compiled":
             lift = torch.compile(lift)
     else:
         model = PlainKTPFormer(kinematic_topology(skeleton), trajectory_topology(frames), channels, depth)
         lift = model.__call__
     loss = create_loss("ktpformer", skeleton)
-    optimiser = torch.optim.AdamW(model.parameters(), 1e-4, weight_decay=0.1, fused=kind == "ours")
+    optimiser = torch.optim.AdamW(model.parameters(), 1e-4, weight_decay=0.1, fused=ours)
     x, y = torch.randn(batch, frames, 17, 2), torch.randn(batch, frames, 17, 3)
 
     def forward() -> None:
@@ -68,29 +74,48 @@ def make_steps(kind: str, size: str, *, compiled: bool = False) -> tuple[Step, S
     return forward, train
 
 
-def take_turns(steps: dict[str, Step], repeat: int) -> dict[str, float]:
-    """Median seconds of each, run one after the other `repeat` times after one run to warm up."""
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for turn in range(repeat + 1):
-        for name, step in steps.items():
+def work(kind: str, size: str, calls: Connection) -> None:
+    """A process of one row: answers (which step, how often) with the seconds of each, None with its peak memory in GiB."""
+    if kind != "plain":
+        keep_freed_memory()
+    steps = make_steps(kind, size)
+    while (call := calls.recv()) is not None:
+        which, count = call
+        seconds = []
+        for _ in range(count):
             start = time.perf_counter()
-            step()
-            if turn:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+            steps[which]()
+            seconds.append(time.perf_counter() - start)
+        calls.send(seconds)
+    calls.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 
 
-def peak_memory(kind: str, size: str) -> float:
-    """GiB that a process needs at most for one training step."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--memory-of", kind, size], capture_output=True, text=True, check=True
-    )
-    return float(done.stdout.split()[-1])
+def measure(kinds: list[str], size: str, turns: int) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """(median seconds of forward and training step, peak GiB) of each kind; each turn's first step only warms up."""
+    context = multiprocessing.get_context("spawn")
+    pipes, seconds = {}, {kind: ([], []) for kind in kinds}
+    for kind in kinds:
+        pipes[kind], theirs = context.Pipe()
+        context.Process(target=work, args=(kind, size, theirs), daemon=True).start()
+    count = 2 if size == "large" else 6
+    for which in (0, 1):
+        for turn in range(turns + 1):
+            for kind, pipe in pipes.items():
+                pipe.send((which, count))
+                answer = pipe.recv()
+                if turn:
+                    seconds[kind][which].extend(answer[1:])
+    memory = {}
+    for kind, pipe in pipes.items():
+        pipe.send(None)
+        memory[kind] = pipe.recv()
+    return {kind: [statistics.median(values) for values in both] for kind, both in seconds.items()}, memory
 
 
 def profile(size: str) -> None:
     """Prints the operations that take most of our training step."""
-    _, train = make_steps("ours", size)
+    keep_freed_memory()
+    _, train = make_steps("graphpose", size)
     for _ in range(3):
         train()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profiler:
@@ -105,33 +130,28 @@ def profile(size: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
-    parser.add_argument("--repeat", type=int, default=10, help="turns at the small sizes; the large one takes a third")
+    parser.add_argument("--turns", type=int, default=8, help="turns at the small sizes; the large one takes a third")
     parser.add_argument(
         "--compile", action="store_true", help="also time ours under torch.compile (needs a C++ compiler)"
     )
     parser.add_argument("--profile", action="store_true", help="say where the time goes")
-    parser.add_argument("--memory-of", nargs=2, metavar=("KIND", "SIZE"), help=argparse.SUPPRESS)
     args = parser.parse_args()
-    if args.memory_of:
-        make_steps(*args.memory_of)[1]()
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
-        return
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32; seconds, median")
-    print("size                            step      plain     ours   times   peak GiB plain / ours")
+    kinds = [kind for kind in KINDS if args.compile or "compiled" not in kind]
+    print(
+        f"torch {torch.__version__}, {torch.get_num_threads()} threads, float32; seconds, median; times: plain over row"
+    )
+    print(f"{'size':30s}  {'':20s}  forward  times   training  times   peak GiB")
     for size in args.sizes:
         frames, channels, depth, batch = SIZES[size]
-        repeat = max(3, args.repeat // 3) if size == "large" else args.repeat
-        pairs = {"plain": make_steps("plain", size), "ours": make_steps("ours", size)}
-        if args.compile:
-            pairs["compiled"] = make_steps("ours", size, compiled=True)
-        memory = f"{peak_memory('plain', size):.2f} / {peak_memory('ours', size):.2f}"
-        for number, name in enumerate(("forward", "training")):
-            seconds = take_turns({kind: pair[number] for kind, pair in pairs.items()}, repeat)
-            label = f"T={frames} C={channels} depth={depth} batch={batch}"
-            line = f"{label:30s}  {name:8s} {seconds['plain']:7.3f}  {seconds['ours']:7.3f}  {seconds['plain'] / seconds['ours']:6.2f}"
-            if args.compile:
-                line += f"   compiled {seconds['compiled']:.3f} ({seconds['plain'] / seconds['compiled']:.2f})"
-            print(line + (f"   {memory}" if name == "training" else ""), flush=True)
+        seconds, memory = measure(kinds, size, max(2, args.turns // 3) if size == "large" else args.turns)
+        for kind in kinds:
+            label = f"T={frames} C={channels} depth={depth} batch={batch}" if kind == kinds[0] else ""
+            (forward, train), plain = seconds[kind], seconds["plain"]
+            print(
+                f"{label:30s}  {kind:20s}  {forward:7.3f}  {plain[0] / forward:5.2f}  {train:9.3f}  {plain[1] / train:5.2f}"
+                f"   {memory[kind]:8.2f}",
+                flush=True,
+            )
         if args.profile:
             profile(size)
 
