@@ -4,22 +4,22 @@
     machine)
 
 Nothing here imports torch. `TrainConfig.from_yaml("demo")` finds a bundled recipe, or a file by its path; `to_yaml`
-writes the
-resolved settings that are kept beside the weights. Every fault is a `ConfigError` that names the key.
+writes the resolved settings that are kept beside the weights. Every fault is a `ConfigError` that names the key.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
-from graphpose.errors import ConfigError, unknown_name
+from graphpose.errors import ConfigError
+from graphpose.recipe_files import find_recipe, load_settings, recipes
 from graphpose.structured import build, plain
 
 __all__ = [
@@ -35,7 +35,6 @@ __all__ = [
     "recipes",
 ]
 
-_RECIPES = Path(__file__).parent / "recipes"
 _LONGEST = 1_000_000  # frames of a window, beyond which nothing fits into memory
 
 
@@ -188,9 +187,8 @@ class ModelConfig:
 class OptimConfig:
     """AdamW, its learning rate over time, and the loss.
 
-    At step s of S the rate is `lr * min(1, s / warmup_steps) * f`, with f = gamma^epoch ("exponential"), (1 + cos(pi
-    s / S)) / 2
-    ("cosine") or 1 ("constant").
+    At step s of S the rate is `lr * min(1, s / warmup_steps) * f`, with f = gamma^epoch ("exponential"),
+    (1 + cos(pi s / S)) / 2 ("cosine") or 1 ("constant").
 
     Attributes:
         lr: highest learning rate.
@@ -296,7 +294,7 @@ class TrainConfig:
     def from_yaml(cls, name_or_path: str | Path) -> TrainConfig:
         """The configuration of a bundled recipe (by name) or a YAML file; raises `ConfigError` with file and key."""
         path = find_recipe(name_or_path)
-        return cls.from_dict(_load_yaml(path), source=str(path))
+        return cls.from_dict(load_settings(path), source=str(path))
 
     def to_dict(self) -> dict[str, Any]:
         """Nested dictionaries, lists and scalars; `from_dict` gives an equal configuration back."""
@@ -346,57 +344,3 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         below = out.get(key)
         out[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
     return out
-
-
-def recipes() -> list[str]:
-    """Names of the bundled recipes."""
-    return sorted(file.stem for file in _RECIPES.glob("*.yaml"))
-
-
-def find_recipe(name_or_path: str | Path) -> Path:
-    """The file of a bundled recipe (`demo`) or of a path; a path wins where both exist.
-
-    Raises:
-        ConfigError: neither a file nor a bundled recipe.
-    """
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
-    names = recipes()
-    if str(name_or_path) in names:
-        return _RECIPES / f"{name_or_path}.yaml"
-    if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
-        raise ConfigError(f"{path}: no such file; bundled recipes are {', '.join(names)}")
-    raise ConfigError(unknown_name("recipe", str(name_or_path), names))
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that stands twice, where YAML would silently keep the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value!r} stands twice", key.start_mark)
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
-
-
-def _load_yaml(path: Path) -> Mapping[str, Any]:
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8-sig"), _Loader)
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path}: expected UTF-8 text (byte {error.start} is not)") from error
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, ValueError) as error:  # a date such as 2020-99-99 is a ValueError
-        mark = getattr(error, "problem_mark", None)
-        where = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error)
-        text = problem if problem.endswith("twice") else f"not valid YAML ({problem})"
-        raise ConfigError(f"{path}{where}: {' '.join(text.split())}") from error
-    if values is None:
-        return {}
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{path}: expected a mapping of settings (got {type(values).__name__})")
-    return values

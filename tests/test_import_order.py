@@ -15,7 +15,7 @@ PACKAGE = Path(graphpose.__file__).parent
 # Stages in the order of the data flow; those of one line may use each other.
 STAGES = [
     ["errors"],
-    ["structured"],
+    ["structured", "recipe_files"],
     ["config"],
     ["skeleton"],
     ["geometry"],
