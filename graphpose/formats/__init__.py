@@ -1,4 +1,4 @@
-"""From and to files: BVH, ASF/AMC and npz clips, the reader found by the file's suffix.
+"""From and to files: motion clips in a dozen formats, the reader found by the file's suffix and content.
 
 Adding a new format: write one module in this folder that defines `FORMAT = Format(name, suffixes, read, write,
 description)`; `read`, `read_all` and `write` find it by themselves, and the tests of the registry run on it.

@@ -21,11 +21,14 @@ _ROTATION = "Zrotation Xrotation Yrotation"
 _RIGID = 1e-5
 
 
-def write_bvh(clips: list[MotionClip], path: Path, *, scale: float = 0.01, digits: int = 6) -> None:
+def write_bvh(
+    clips: list[MotionClip], path: Path, *, scale: float = 0.01, digits: int = 6, identity_rotations: bool = False
+) -> None:
     """Write one clip with positions and rotations; `scale` metres make a unit of the file (0.01: centimetres).
 
     Joints come in the order of the tree (each followed by its descendants), which may not be the skeleton's. A joint
-    that moves against its parent (all of an ASF/AMC clip) has position channels. Raises `FormatError` when the clip has
+    that moves against its parent (all of an ASF/AMC clip) has position channels. With `identity_rotations` a clip
+    without rotations is written as joints that never turn and move by position channels alone. Raises `FormatError` when the clip has
     no rotations or misses joints.
     """
     if len(clips) != 1:
@@ -35,6 +38,8 @@ def write_bvh(clips: list[MotionClip], path: Path, *, scale: float = 0.01, digit
     if not scale > 0:
         raise FormatError(path, f"expected scale above 0 metres (got {scale!r})")
     clip = clips[0]
+    if identity_rotations and clip.rotations is None and clip.positions is not None:
+        clip = clip.replace(rotations=torch.eye(3).expand(*clip.positions.shape[:2], 3, 3))
     positions, rotations = _checked(clip, path)
     skeleton = clip.skeleton
     above = torch.tensor([max(p, 0) for p in skeleton.parents])
@@ -90,7 +95,14 @@ def _checked(clip: MotionClip, path: Path) -> tuple[torch.Tensor, torch.Tensor]:
         missing = "positions" if clip.positions is None else "joint rotations"
         raise FormatError(
             path,
-            f"BVH is made of joint rotations and clip {clip.name!r} has no {missing}; write positions to an .npz file",
+            f"BVH is made of joint rotations and clip {clip.name!r} has no {missing}; write positions to an .npz file"
+            + (", or joints that move without turning with identity_rotations=True" if clip.rotations is None else ""),
+        )
+    if clip.space != "world":
+        raise FormatError(
+            path,
+            f"the positions of clip {clip.name!r} are in the frame of a camera, which BVH cannot say (it is read as "
+            "world space); write them to an .npz file, or turn them upright first (data convert --level_camera)",
         )
     unknown = (clip.positions.isnan().any(-1) | clip.rotations.isnan().flatten(-2).any(-1)).nonzero()
     if len(unknown):

@@ -130,4 +130,5 @@ FORMAT = Format(
     write=None,
     description="Acclaim motion (AMC) with its skeleton (ASF) beside it; 120 frames a second unless fps= says",
     options=("allow_truncated",),
+    single=True,
 )

@@ -198,5 +198,7 @@ FORMAT = Format(
     write=write_bvh,
     description="Biovision hierarchy: skeleton and joint rotations as text; the unit is cm unless scale= says",
     options=("allow_truncated",),
-    write_options=("scale", "digits"),
+    write_options=("scale", "digits", "identity_rotations"),
+    keeps=("positions", "rotations", "bones"),
+    single=True,
 )

@@ -20,6 +20,7 @@ import torch
 
 from graphpose.errors import FormatError, GraphposeError
 from graphpose.formats._atomic import replacing
+from graphpose.formats._published import check_unit
 from graphpose.formats.registry import Format
 from graphpose.geometry import Camera, normalize_screen
 from graphpose.motion.clip import MotionClip
@@ -57,7 +58,11 @@ def read_npz(
         data["keypoints"] = normalize_screen(data["keypoints"].astype(np.float32), width, height)
     if scale is not None and "positions" in data:
         data["positions"] = data["positions"] * scale
-    return _archive(path, data, body, fps) if "lengths" in data else [_single(path, data, body, fps)]
+    clips = _archive(path, data, body, fps) if "lengths" in data else [_single(path, data, body, fps)]
+    for clip in clips:
+        if clip.positions is not None:
+            check_unit(path, f"clip {clip.name!r}", clip.positions.numpy(), body, scale or 1.0, smallest=0.0)
+    return clips
 
 
 def holds_clip(path: Path) -> bool:
@@ -293,4 +298,5 @@ FORMAT = Format(
     write=write_npz,
     description="NumPy arrays of one clip or an archive of many, in metres; never unpickled",
     holds_clip=holds_clip,
+    keeps=("positions", "keypoints", "confidence", "rotations", "bones", "camera", "labels"),
 )

@@ -17,7 +17,7 @@ from graphpose.motion.clip import MotionClip
 from graphpose.motion.statistics import body_extent
 from graphpose.skeleton import Skeleton
 
-__all__ = ["ImplausibleMotionWarning", "fall_acceleration", "rigid_extent", "warn_if_implausible"]
+__all__ = ["ImplausibleMotionWarning", "fall_acceleration", "limbs", "rigid_extent", "warn_if_implausible"]
 
 _LEG = re.compile(r"leg|foot|toe|femur|tibia|thigh|shin|calf|knee|ankle|hip", re.IGNORECASE)
 _ARM = re.compile(r"arm|hand|elbow|wrist|shoulder|clavicle|collar|humer|radius|finger|thumb", re.IGNORECASE)
@@ -41,8 +41,8 @@ def warn_if_implausible(clip: MotionClip, scale: float) -> None:
 
     Skeletons without left and right arms and legs are not judged.
     """
-    limbs = _limbs(clip.skeleton)
-    if clip.positions is None or any((side, kind) not in limbs for side in "LR" for kind in _MASS):
+    parts = limbs(clip.skeleton)
+    if clip.positions is None or any((side, kind) not in parts for side in "LR" for kind in _MASS):
         return
     where = clip.source or clip.name
     coordinates = _coordinates(clip)
@@ -122,7 +122,7 @@ def fall_acceleration(height: np.ndarray, fps: float) -> float:
 
 
 @lru_cache(maxsize=256)  # the files of a collection share their skeleton
-def _limbs(skeleton: Skeleton) -> dict[tuple[str, str], list[int]]:
+def limbs(skeleton: Skeleton) -> dict[tuple[str, str], list[int]]:
     """(side, "leg" or "arm") -> joints, from the body outwards."""
     sides = {**dict.fromkeys(skeleton.left, "L"), **dict.fromkeys(skeleton.right, "R")}
     found: dict[tuple[str, str], list[int]] = {}
@@ -142,7 +142,7 @@ def _centre_height(skeleton: Skeleton, coordinates: np.ndarray, lengths: np.ndar
     """Height of the centre of mass `[T]` metres: bones by segment mass, the trunk's share by bone length."""
     length = dict(zip((child for _, child in skeleton.bones), _median(lengths).tolist(), strict=True))
     mass = [0.0] * len(skeleton)
-    for (_, kind), joints in _limbs(skeleton).items():
+    for (_, kind), joints in limbs(skeleton).items():
         own = [j for j in joints if j in length]
         long = sorted(sorted(own, key=lambda j: -length[j])[:2], key=own.index)
         for j, share in zip(long, _MASS[kind], strict=False):

@@ -40,6 +40,13 @@ class Format:
         holds_clip: whether a file with the suffix is a motion file at all, found out without reading it; None: always.
             Files that are not are passed over in folders. A file that cannot be opened counts as one, so that reading
             it reports the fault.
+        recognizes: whether a file with the suffix is of this format, found out cheaply (names, a zip directory, never
+            by unpickling); formats that share a suffix have it, and the one without is for all other files.
+        common: whether files of all kinds have the suffix (.txt); those that are not recognized are then no fault and
+            passed over in folders without a word.
+        keeps: what a written file holds of a clip, by which conversions say what is lost: of "positions", "keypoints",
+            "confidence", "rotations", "bones" (who is whose parent), "camera" and "labels".
+        single: whether a file holds one clip, so that where a conversion writes it is known before reading it.
     """
 
     name: str
@@ -50,6 +57,10 @@ class Format:
     options: tuple[str, ...] = ()
     write_options: tuple[str, ...] = ()
     holds_clip: Callable[[Path], bool] | None = None
+    recognizes: Callable[[Path], bool] | None = None
+    common: bool = False
+    keeps: tuple[str, ...] = ()
+    single: bool = False
 
 
 @cache
@@ -67,16 +78,31 @@ def available() -> dict[str, Format]:
 
 def _suffixes(writable: bool = False) -> str:
     formats = (f for f in available().values() if f.write is not None or not writable)
-    return ", ".join(sorted(suffix for f in formats for suffix in f.suffixes))
+    return ", ".join(sorted({suffix for f in formats for suffix in f.suffixes}))
 
 
-def find_format(path: Path) -> Format:
-    """The format of a file by its suffix; raises `FormatError` that lists the suffixes there are."""
+def _descriptions(entries: Iterable[Format]) -> str:
+    return "; ".join(f"{entry.name} ({entry.description})" for entry in entries)
+
+
+def find_format(path: Path, *, writing: bool = False) -> Format:
+    """The format of a file by its suffix, and by what it is where formats share the suffix (not for writing).
+
+    Raises `FormatError` that lists the suffixes there are.
+    """
     suffix = path.suffix.lower()
-    for entry in available().values():
-        if suffix in entry.suffixes:
+    found = [entry for entry in available().values() if suffix in entry.suffixes]
+    for entry in found:
+        if not writing and entry.recognizes is not None and path.is_file() and entry.recognizes(path):
             return entry
+    for entry in found:
+        if entry.recognizes is None or (len(found) == 1 and not entry.common):
+            return entry
+    if found and not all(entry.common for entry in found):
+        raise FormatError(path, f"is none of the files with suffix {suffix} that are read: {_descriptions(found)}")
     hint = "; an ASF file holds a skeleton only, read the AMC file beside it" if suffix == ".asf" else ""
+    if found:
+        hint = f"; of files with this suffix only these are read: {_descriptions(found)}"
     raise FormatError(path, f"expected a motion file, {_suffixes()} (got suffix {path.suffix!r}){hint}")
 
 
@@ -119,9 +145,10 @@ def read(
     """The clip in a motion file.
 
     Args:
-        path: a `.bvh`, `.amc` or `.npz` file.
-        scale: metres per unit of the file. BVH: 0.01 unless given; AMC: the unit that its ASF documents; npz: 1.
-        fps: frames a second, in place of what the file says (BVH, npz) or of 120 (AMC, which says nothing).
+        path: a file of one of the formats in docs/FILES.md; `available()` lists them.
+        scale: metres per unit of the file. BVH: 0.01 unless given; AMC, C3D and TRC: the unit that the file (or its
+            ASF) documents; all others: 1.
+        fps: frames a second, in place of what the file says, or of 120 (AMC, which says nothing).
         skeleton: AMC: the ASF file, where it is not the one beside it. npz without joints, BVH: the skeleton to use.
         name_pattern: regular expression searched in the path; its named groups `subject` and `action` label the clip,
             other groups become tags.
@@ -197,17 +224,28 @@ def expand(paths: PathOrPaths) -> list[Path]:
 def _expand(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    suffixes = {suffix: entry.holds_clip for entry in available().values() for suffix in entry.suffixes}
+    suffixes = {suffix for entry in available().values() for suffix in entry.suffixes}
     found = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
-    files = [p for p in found if (holds := suffixes[p.suffix.lower()]) is None or holds(p)]
+    files = [p for p in found if _holds_clip(p)]
     if not files:
         other = f"; {len(found)} files there hold no clip" if found else ""
         raise FormatError(path, f"no motion file in this folder or below it (looked for {_suffixes()}{other})")
     if len(files) < len(found):
         kept = set(files)
-        names = ", ".join(str(p.relative_to(path)) for p in found if p not in kept)
-        log.warning("%s: %d files hold no clip and are passed over: %s", path, len(found) - len(files), names)
+        common = {suffix for entry in available().values() if entry.common for suffix in entry.suffixes}
+        passed = [p for p in found if p not in kept and p.suffix.lower() not in common]
+        if passed:
+            names = ", ".join(str(p.relative_to(path)) for p in passed)
+            log.warning("%s: %d files hold no clip and are passed over: %s", path, len(passed), names)
     return files
+
+
+def _holds_clip(path: Path) -> bool:
+    try:
+        holds = find_format(path).holds_clip
+    except FormatError:  # of a suffix that formats share, and of none of them
+        return False
+    return holds is None or holds(path)
 
 
 def write(clip: MotionClip | Sequence[MotionClip], path: str | PathLike[str], **options: Any) -> Path:
@@ -216,7 +254,7 @@ def write(clip: MotionClip | Sequence[MotionClip], path: str | PathLike[str], **
     The file appears whole or not at all. Raises `FormatError` when the format is not written or cannot hold the clip.
     """
     path = Path(path)
-    entry = find_format(path)
+    entry = find_format(path, writing=True)
     if entry.write is None:
         raise FormatError(path, f"{entry.name} files are only read; write one of {_suffixes(writable=True)}")
     _check_options(path, entry.write_options, options)

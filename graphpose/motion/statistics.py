@@ -83,6 +83,8 @@ def summarize(clip: MotionClip) -> dict[str, Any]:
             key for key in ("positions", "keypoints", "confidence", "rotations") if getattr(clip, key) is not None
         ],
         "camera": clip.camera is not None,
+        "space": clip.space,
+        "tags": dict(clip.tags),
     }
     if clip.positions is not None:
         lengths = clip.bone_lengths()

@@ -16,7 +16,7 @@ from graphpose.skeleton.mapping_check import mapping_faults
 from graphpose.skeleton.validation import short
 from graphpose.skeleton.yaml_file import read_yaml
 
-__all__ = ["mapping_to_dict", "read_mapping", "write_mapping"]
+__all__ = ["mapping_to_dict", "number", "read_mapping", "write_mapping"]
 
 KEYS = ("source", "target", "origin", "joints")
 POINT_KEYS = ("joint", "offset", "sideways")
@@ -51,7 +51,7 @@ def read_mapping(path: str | Path) -> JointMapping:
     return JointMapping(data["source"], data["target"], weights, points, sideways, str(data.get("origin") or ""))
 
 
-def _number(value: Any) -> float | None:
+def number(value: Any) -> float | None:
     """A number or a fraction such as 2/3; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
@@ -69,7 +69,7 @@ def _read_weights(joint: str, row: Any, faults: list[str]) -> dict[str, float]:
         return {}
     found = {}
     for name, value in row.items():
-        weight = _number(value)
+        weight = number(value)
         if weight is None or not isinstance(name, str):
             faults.append(
                 f"{joint}: expected a source joint with a number such as 0.5 or 1/2 (got {short({name: value})})"
@@ -91,7 +91,7 @@ def _read_point(
     elif "sideways" in row:
         sideways[joint] = axis
     offset = row["offset"]
-    numbers = [_number(v) for v in offset] if isinstance(offset, list) else []
+    numbers = [number(v) for v in offset] if isinstance(offset, list) else []
     if len(numbers) != 3 or any(v is None for v in numbers):
         faults.append(f"{joint}: expected `offset:` to be [x, y, z] in metres (got {short(offset)})")
         return {str(name): 1.0}, (0.0, 0.0, 0.0)

@@ -17,6 +17,7 @@ NAMES = Skeleton.available()
 SIZES = {
     **{"h36m17": 17, "humaneva15": 15, "mpi_inf_3dhp17": 17, "coco17": 17, "halpe26": 26, "openpose25": 25},
     **{"mediapipe33": 33, "cmu31": 31, "bandai22": 22, "deepmimic15": 15, "hand21": 21, "animal17": 17, "panda7": 7},
+    **{"smpl22": 22, "smpl24": 24},
 }
 NO_SIDES = {"hand21", "panda7"}
 

@@ -17,7 +17,7 @@ from graphpose.skeleton import JointMapping, Skeleton, find_mapping
 from graphpose.skeleton.bundled import mapping_files
 
 H36M = Skeleton.load("h36m17")
-SOURCES = ["cmu31", "bandai22", "deepmimic15", "coco17", "halpe26", "openpose25", "mediapipe33"]
+SOURCES = ["cmu31", "bandai22", "deepmimic15", "coco17", "halpe26", "openpose25", "mediapipe33", "smpl22", "smpl24"]
 
 
 def test_the_promised_mappings_are_there() -> None:

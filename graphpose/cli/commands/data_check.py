@@ -12,14 +12,14 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from graphpose.cli.reading import add_reading, reading_options
 from graphpose.errors import GraphposeError
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Which files, and how to read them."""
     parser.add_argument("path", type=str, nargs="+", help="files, archives or folders")
-    parser.add_argument("--scale", type=float, help="metres per unit of the files (default: the format's own)")
-    parser.add_argument("--fps", type=float, help="frames per second, in place of what the files say")
+    add_reading(parser)
     parser.add_argument("--skeleton", type=str, help="skeleton that the clips must map to")
     parser.add_argument("--mapping", type=str, help="YAML file of the joint mapping to it")
 
@@ -28,7 +28,7 @@ def run(args: Namespace) -> int:
     """One line a fault or warning on stderr; the counts on stdout."""
     from graphpose.formats import expand  # here, because it imports torch
 
-    options = {name: args[name] for name in ("scale", "fps") if args.get(name) is not None}
+    options = reading_options(args)
     files = expand(args["path"])
     clips = faults = warned = 0
     for file in files:

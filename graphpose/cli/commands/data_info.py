@@ -6,16 +6,18 @@ graphpose data info data/samples
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
+
+from graphpose.cli.reading import add_reading, reading_options
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Which files, and how to read them."""
     parser.add_argument("path", type=str, nargs="+", help="files, archives or folders")
-    parser.add_argument("--scale", type=float, help="metres per unit of the files (default: the format's own)")
-    parser.add_argument("--fps", type=float, help="frames per second, in place of what the files say")
+    add_reading(parser)
     parser.add_argument("--skeleton", type=str, help="skeleton of files that hold none")
 
 
@@ -23,12 +25,12 @@ def run(args: Namespace) -> None:
     """A table of the clips and their sums."""
     from graphpose.formats import read_all
 
-    options = {name: args[name] for name in ("scale", "fps", "skeleton") if args.get(name) is not None}
+    options = reading_options(args, "skeleton")
     facts = [clip.summary() for clip in read_all(args["path"], **options)]
-    print(table(facts))
-    print(summary(facts))
+    print("\n".join([table(facts), *labels(facts), summary(facts)]))
 
 
+LISTED = 8  # values of a label that are shown
 COLUMNS = ("clip", "frames", "fps", "seconds", "joints", "extent m", "missing", "subject", "action", "holds")
 
 
@@ -74,3 +76,19 @@ def summary(facts: list[dict[str, Any]]) -> str:
         f"{len(facts)} clips, {frames:,} frames, {seconds / 60:.1f} minutes; "
         f"{len(subjects)} subjects, {len(actions)} actions; skeletons: {', '.join(skeletons)}"
     )
+
+
+def labels(facts: list[dict[str, Any]]) -> list[str]:
+    """One line for each further label of the clips with its values, such as cameras, 2D input and split."""
+    found: dict[str, Counter[str]] = {}
+    for clip in facts:
+        own = {"space": f"{clip['space']} space, {'with' if clip['camera'] else 'no'} camera", **clip["tags"]}
+        for name, value in own.items():
+            found.setdefault(name, Counter())[value] += 1
+    return [f"{name}: {_values(values)}" for name, values in found.items()]
+
+
+def _values(values: Counter[str]) -> str:
+    if len(values) > LISTED:
+        return f"{len(values)} values"
+    return ", ".join(f"{value} ({count} clips)" for value, count in values.items())
