@@ -129,6 +129,7 @@ class DataConfig:
         batch_size: windows in a training step.
         workers: loader processes; 0 loads in the training process.
         name_pattern: regular expression with the named groups `subject` and `action`, searched in each file's path.
+        reader_options: options of the file format, such as `{annotation: annot3}` for MPI-INF-3DHP.
     """
 
     paths: list[str] = field(default_factory=list)
@@ -148,8 +149,11 @@ class DataConfig:
     batch_size: int = 16
     workers: int = 0
     name_pattern: str | None = None
+    reader_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        known = {"scale", "fps", "skeleton", "name_pattern", "progress"} & set(self.reader_options)
+        _require(not known, "reader_options", "options of a format; these have a setting of their own", sorted(known))
         _positive("scale", self.scale, optional=True)
         _positive("fps", self.fps, optional=True)
         _require(self.frames >= 1, "frames", "at least 1", self.frames)
@@ -230,7 +234,8 @@ class RunConfig:
         precision: "32-true", or mixed precision.
         clip_grad: largest norm of the gradient; null clips nothing.
         patience: epochs without a better validation MPJPE before stopping early; null never stops early.
-        devices: how many devices, or "auto".
+        devices: how many devices of a machine, or "auto".
+        nodes: how many machines train together (started by `torchrun` or SLURM).
         accelerator: "cpu", "gpu", "mps", or "auto".
         strategy: Lightning's strategy for several devices, e.g. "ddp".
         seed: of everything that is drawn.
@@ -245,6 +250,7 @@ class RunConfig:
     clip_grad: float | None = None
     patience: int | None = None
     devices: int | Literal["auto"] = 1
+    nodes: int = 1
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     strategy: str = "auto"
     seed: int = 0
@@ -264,6 +270,7 @@ class RunConfig:
         )
         _positive("clip_grad", self.clip_grad, optional=True)
         _require(self.devices == "auto" or self.devices >= 1, "devices", 'at least 1, or "auto"', self.devices)
+        _require(self.nodes >= 1, "nodes", "at least 1", self.nodes)
         _require(0 <= self.seed < 2**32, "seed", "a whole number in [0, 2^32)", self.seed)
         _require(self.log_every >= 1, "log_every", "at least 1", self.log_every)
         _require(bool(self.output), "output", "the path of a folder", self.output)
@@ -318,6 +325,12 @@ class EvaluateConfig:
             split names one, else "all".
         protocol: "exact" counts every frame once; "published" repeats the published scripts' habits, for comparison.
         flip: average with the mirrored prediction of the mirrored input.
+        alignment: what the prediction is scaled by before it is measured: "root" nothing (relative to the true root
+            joint, the published MPJPE); "scale" the least-squares scale of each frame (MPJPE becomes N-MPJPE);
+            "clip-scale" one of each clip and view, for bodies of another size than those of the training.
+        common_joints: measure only the 14, 16 or 17 joints that published skeletons have in common; null measures all.
+        keypoint_noise: standard deviation of Gaussian noise on the 2D input, in normalised screen units.
+        seed: of that noise; a clip and view get the same noise in whatever order and company they come.
         precision: as in training.
         accelerator: as in training.
     """
@@ -326,10 +339,17 @@ class EvaluateConfig:
     part: Literal["all", "train", "val", "test"] | None = None
     protocol: Literal["exact", "published"] = "exact"
     flip: bool = True
+    alignment: Literal["root", "scale", "clip-scale"] = "root"
+    common_joints: Literal[14, 16, 17] | None = None
+    keypoint_noise: float = 0.0
+    seed: int = 0
     precision: Literal["32-true", "64-true", "16-mixed", "bf16-mixed"] = "32-true"
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
 
     def __post_init__(self) -> None:
+        noise = self.keypoint_noise
+        _require(math.isfinite(noise) and noise >= 0, "keypoint_noise", "at least 0", noise)
+        _require(0 <= self.seed < 2**32, "seed", "a whole number in [0, 2^32)", self.seed)
         self.data_config(DataConfig())
 
     def data_config(self, trained: DataConfig) -> DataConfig:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from graphpose.analysis.example import Example
 from graphpose.analysis.history import read_history
+from graphpose.analysis.tables import Table
 
 if TYPE_CHECKING:
     from graphpose.engine import Evaluation, LiftedClip
@@ -38,10 +39,12 @@ def report_evaluation(evaluation: Evaluation, path: str | Path, *, run: str | Pa
     checkpoint = evaluation.info.get("checkpoint")
     folder = Path(run) if run is not None else Path(checkpoint).parent if checkpoint is not None else None
     settings = None if folder is None else folder / "config.yaml"
+    conditions = evaluation.table().conditions
+    measured = [Table("How it was measured", ("What", "How"), list(conditions.items()))] if conditions else []
     return write_report(
         path,
         title=f"{evaluation.info.get('model', 'Evaluation')} on {evaluation.skeleton.name}",
-        tables=[evaluation.table()],
+        tables=[evaluation.table(), *measured],
         curves=[] if folder is None else _history(folder),
         examples=telling_examples(evaluation),
         config=settings.read_text(encoding="utf-8") if settings is not None and settings.is_file() else "",

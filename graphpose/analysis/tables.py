@@ -52,7 +52,8 @@ def _table(errors: ErrorTable, scope: str, values: Mapping[str, Mapping[str, flo
     shown = [entry for entry in errors.quantities if any(entry.name in row for row in values.values())]
     columns = [scope.capitalize(), *(f"{entry.label} {entry.unit}" for entry in shown)]
     rows = [(name, *(float(row.get(entry.name, math.nan)) for entry in shown)) for name, row in values.items()]
-    return Table(f"By {scope}", columns, rows)
+    marks = f" ({', '.join(errors.marks)})" if errors.marks else ""
+    return Table(f"By {scope}{marks}", columns, rows)
 
 
 def overall_summary(errors: ErrorTable) -> dict[str, object]:

@@ -6,9 +6,11 @@
 """
 
 from graphpose.engine.callbacks import TrainingInterrupted
-from graphpose.engine.evaluation import Evaluation, LiftedClip, evaluate, evaluate_clips
+from graphpose.engine.evaluation import evaluate, evaluate_clips, evaluate_hypotheses
 from graphpose.engine.lifting_module import LiftingModule
+from graphpose.engine.outcome import Evaluation, LiftedClip
 from graphpose.engine.prediction import predict, predict_clip, predict_file
+from graphpose.engine.result_file import read_result
 from graphpose.engine.training import RunResult, train
 from graphpose.engine.windowed_lifting import lift_clips, lift_windows
 
@@ -20,10 +22,12 @@ __all__ = [
     "TrainingInterrupted",
     "evaluate",
     "evaluate_clips",
+    "evaluate_hypotheses",
     "lift_clips",
     "lift_windows",
     "predict",
     "predict_clip",
     "predict_file",
+    "read_result",
     "train",
 ]

@@ -1,132 +1,58 @@
 """Evaluation: every clip and view lifted whole, measured, and put into tables.
 
 Protocol "exact" counts every frame once and measures velocities within clips. Protocol "published" repeats the habits of the
-published evaluation scripts so that numbers can be compared: a clip whose length is no multiple of T ends with a window that
-overlaps the one before (its frames count twice), clips shorter than T are padded and the padding counts, and velocity is measured
-over the windows put end to end. Neither ever looks at anything but the clips it is given.
+published evaluation scripts so that numbers can be compared (`protocols.py`; docs/PROTOCOLS.md says how far apart they are).
+Neither ever looks at anything but the clips it is given, and only the column of an oracle is chosen by the truth.
 """
 
 from __future__ import annotations
 
 import copy
-import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from graphpose.config import DataConfig, EvaluateConfig, TrainConfig
 from graphpose.datasets import ClipView, Views, prepare_clips, split_clips, view_clip
+from graphpose.datasets.fingerprint import clip_digest, joined
 from graphpose.engine.device import autocast, pick_device, place_of
+from graphpose.engine.evaluated_input import (
+    annotation_of,
+    detections_of,
+    filled_frames,
+    known_frames,
+    noisy,
+    recording_of,
+)
+from graphpose.engine.outcome import Evaluation, LiftedClip
+from graphpose.engine.protocols import PROTOCOLS, Lift, lift_by
 from graphpose.engine.windowed_lifting import lift_clips
 from graphpose.errors import CheckpointError, ConfigError, DataError, unknown_name
-from graphpose.formats._atomic import replacing
-from graphpose.metrics import ErrorTable
+from graphpose.metrics import ErrorTable, mean_pose, scale_to
+from graphpose.metrics.hypotheses import ORACLES
 from graphpose.models import Lifter, load, read_metadata
 from graphpose.motion import MotionClip
 from graphpose.skeleton import Skeleton
+from graphpose.skeleton.joint_sets import common_joints as joints_in_common
+from graphpose.structured import build, plain
 
-PROTOCOLS = ("exact", "published")
+_OF_MODEL = ("protocol", "flip", "alignment", "common_joints", "keypoint_noise", "seed", "precision")
+"""The settings of `EvaluateConfig` that say how a model is measured, not which one on which clips."""
 
-__all__ = ["PROTOCOLS", "Evaluation", "LiftedClip", "evaluate", "evaluate_clips", "training_data"]
-
-
-@dataclass(frozen=True)
-class LiftedClip:
-    """One clip as one camera saw it, and what the model made of it.
-
-    Attributes:
-        name, subject, action: of the clip.
-        view: number of the camera.
-        fps: frames per second.
-        x: `[L, J, 2 or 3]` normalised 2D, the model's input.
-        predicted: `[L, J, 3]` metres, camera axes, relative to the true root.
-        target: `[L, J, 3]` metres.
-        up: `[3]` the world's up in camera axes, None when the camera is not known.
-    """
-
-    name: str
-    subject: str | None
-    action: str | None
-    view: int
-    fps: float
-    x: Tensor
-    predicted: Tensor
-    target: Tensor
-    up: Tensor | None = None
-
-    @property
-    def error(self) -> Tensor:
-        """Distance of each joint in each frame `[L, J]`, metres."""
-        return (self.predicted - self.target).norm(dim=-1)
-
-
-@dataclass
-class Evaluation:
-    """The outcome of an evaluation: tables and the lifted clips themselves."""
-
-    skeleton: Skeleton
-    errors: ErrorTable
-    protocol: str
-    flip: bool
-    clips: list[LiftedClip] = field(default_factory=list)
-    info: dict[str, Any] = field(default_factory=dict)
-
-    def table(self) -> ErrorTable:
-        """The errors: `overall()`, by action, subject, joint and clip; `text()`, CSV and JSON."""
-        return self.errors
-
-    def save(self, folder: str | Path) -> Path:
-        """Writes `errors.txt`, `errors.csv`, `errors.json`, `evaluation.json` and `predictions.npz`.
-
-        The last is an archive that `graphpose.read_all` reads: `positions [sum L, J, 3]` in camera space relative to the
-        root, `lengths`, names and rates, and besides `targets [sum L, J, 3]` and the number of the camera, `views`.
-        """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        for suffix in (".txt", ".csv", ".json"):
-            self.errors.save(folder / f"errors{suffix}")
-        (folder / "evaluation.json").write_text(
-            json.dumps(
-                {
-                    "protocol": self.protocol,
-                    "flip": self.flip,
-                    "overall": json.loads(self.errors.to_json())["overall"],  # NaN as null
-                    **self.info,
-                },
-                indent=2,
-                default=str,
-                allow_nan=False,
-            ),
-            encoding="utf-8",
-        )
-        arrays: dict[str, Any] = {
-            "positions": torch.cat([clip.predicted for clip in self.clips]).numpy(),
-            "targets": torch.cat([clip.target for clip in self.clips]).numpy(),
-            "space": np.array("camera"),
-            "lengths": np.array([len(clip.predicted) for clip in self.clips]),
-            "fps": np.array([clip.fps for clip in self.clips]),
-            "clip_names": np.array([clip.name for clip in self.clips]),
-            "views": np.array([clip.view for clip in self.clips]),
-            "joints": np.array(self.skeleton.joints),
-            "parents": np.array(self.skeleton.parents),
-            "skeleton": np.array(json.dumps(self.skeleton.to_dict())),
-        }
-        for key, labels in (
-            ("subjects", [clip.subject for clip in self.clips]),
-            ("actions", [clip.action for clip in self.clips]),
-        ):
-            if None not in labels:
-                arrays[key] = np.array(labels)
-        with replacing(folder / "predictions.npz") as draft, draft.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-        return folder
+__all__ = [
+    "PROTOCOLS",
+    "Evaluation",
+    "LiftedClip",
+    "evaluate",
+    "evaluate_clips",
+    "evaluate_hypotheses",
+    "training_data",
+]
 
 
 def evaluate(checkpoint: str | Path, config: EvaluateConfig | None = None, *, progress: bool = True) -> Evaluation:
@@ -134,7 +60,7 @@ def evaluate(checkpoint: str | Path, config: EvaluateConfig | None = None, *, pr
 
     Args:
         checkpoint: a `.safetensors` file that graphpose wrote.
-        config: data that differ from those of the training, part of the split, protocol, flip.
+        config: data that differ from those of the training, part of the split, protocol, flip, alignment, joints, noise.
         progress: show a progress bar.
 
     Raises:
@@ -146,70 +72,119 @@ def evaluate(checkpoint: str | Path, config: EvaluateConfig | None = None, *, pr
     trained = training_data(checkpoint, metadata["config"])
     settings = config.data_config(trained)
     clips, part = _choose_clips(settings, trained, config, model.skeleton)
-    result = evaluate_clips(
-        model,
-        clips,
-        views=Views.from_config(settings.views),
-        protocol=config.protocol,
-        flip=config.flip,
-        precision=config.precision,
-        progress=progress,
-    )
+    result = _evaluate(model, clips, Views.from_config(settings.views), config, None, progress)
     result.info = {
         "checkpoint": str(checkpoint),
         "model": metadata["model"],
         "part": part,
         "data": list(settings.paths),
+        "config": {**plain(config), "data": plain(settings), "part": part},
         "trained_on": metadata["data_statement"],
-        "versions": metadata["versions"],
+        "trained_with": metadata["versions"],
     }
     return result
 
 
 def evaluate_clips(
-    model: Lifter,
-    clips: Sequence[MotionClip],
-    *,
-    views: Views | None = None,
-    protocol: str = "exact",
-    flip: bool = True,
-    precision: str = "32-true",
-    progress: bool = True,
+    model: Lifter, clips: Sequence[MotionClip], *, views: Views | None = None, progress: bool = True, **settings: Any
 ) -> Evaluation:
-    """Evaluates a model on clips that are on its skeleton; see the module for the two protocols.
+    """Evaluates a model on clips that are on its skeleton; see `protocols.py` for the two protocols.
+
+    Args:
+        model: any lifter.
+        clips: with 3D positions.
+        views: the cameras.
+        progress: show a progress bar.
+        settings: of `EvaluateConfig`: protocol, flip, alignment, common_joints, keypoint_noise, seed, precision.
 
     Raises:
         DataError: clips without 3D positions or on another skeleton.
-        ConfigError: an unknown protocol.
+        ConfigError: an unknown setting or protocol. SkeletonError: common joints that the skeleton does not have.
     """
-    if protocol not in PROTOCOLS:
-        raise ConfigError(unknown_name("protocol", protocol, PROTOCOLS))
-    result = Evaluation(model.skeleton, ErrorTable(model.skeleton), protocol, flip)
-    if precision == "64-true":
+    return _evaluate(model, clips, views or Views(), _config(settings), None, progress)
+
+
+def evaluate_hypotheses(
+    model: Lifter,
+    propose: Lift,
+    clips: Sequence[MotionClip],
+    *,
+    views: Views | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> Evaluation:
+    """Evaluates a way of lifting that proposes several poses: measured is their mean, beside it what an oracle would reach.
+
+    Args:
+        model: whose skeleton, window length and features are used.
+        propose: keypoints `[V, L, J, C]` of any length L (normalised) -> hypotheses `[H, V, L, J, 3]` (metres, relative to
+            the root, on the CPU). Averaging over mirror images is its own affair; `flip` is only noted.
+        clips, views, progress, settings: as in `evaluate_clips`.
+
+    Every column but those named "oracle" measures the mean of the hypotheses.
+    """
+    return _evaluate(model, clips, views or Views(), _config(settings), propose, progress)
+
+
+def _config(settings: dict[str, Any]) -> EvaluateConfig:
+    for name in settings:
+        if name not in _OF_MODEL:
+            raise ConfigError(unknown_name("setting of an evaluation of clips", name, _OF_MODEL))
+    return build(EvaluateConfig, settings)
+
+
+def _evaluate(
+    model: Lifter,
+    clips: Sequence[MotionClip],
+    views: Views,
+    config: EvaluateConfig,
+    propose: Lift | None,
+    progress: bool,
+) -> Evaluation:
+    skeleton = model.skeleton
+    annotation = annotation_of(clips)
+    measured = _measured(skeleton, clips, views, config, annotation)
+    errors = ErrorTable(
+        skeleton,
+        joints=measured["joints"],
+        oracles=() if propose is None else tuple(ORACLES),
+        averaging=config.protocol,
+        conditions=_conditions(measured, skeleton),
+        marks=_marks(measured),
+    )
+    result = Evaluation(skeleton, errors, config.protocol, config.flip, measured=measured)
+    if config.precision == "64-true":
         model = copy.deepcopy(model).double()
+    counted_joints = torch.tensor([joint in measured["joints"] for joint in skeleton.joints])
     device, _ = place_of(model)
+    digests = []
     for clip in tqdm(clips, desc="evaluating", unit="clip", disable=not progress):
-        if clip.skeleton.joints != model.skeleton.joints:
-            raise DataError(
-                f"clip {clip.name!r} is on {clip.skeleton.name!r}, the model on {model.skeleton.name!r}: map it with clip.to()"
-            )
-        seen = view_clip(clip, views or Views())
-        if seen[0].y is None:
-            raise DataError(
-                f"clip {clip.name!r} has no 3D positions to compare with; use `graphpose predict` to lift it"
-            )
-        x = torch.stack([one.x for one in seen])  # [V, L, J, 3]
+        digests.append(clip_digest(clip))
+        known = known_frames(clip)
+        seen = _seen(clip if known is None else filled_frames(clip, known), views, skeleton)
+        x = torch.stack([noisy(v, config.keypoint_noise, config.seed, digests[-1], i) for i, v in enumerate(seen)])
+        x = x[..., : model.in_features]  # [V, L, J, C]
         target = torch.stack([one.y for one in seen if one.y is not None])
-        with autocast(precision, device):
-            if protocol == "exact":
-                predicted = lift_clips(model, x, flip=flip)
-                counted, truth = predicted, target
-            else:
-                predicted, counted, truth = _published(model, x, target, flip)
+        with autocast(config.precision, device):
+            lift = propose or (lambda x: lift_clips(model, x, flip=config.flip)[None])
+            whole, counted, frames = lift_by(config.protocol, lift, x, model.frames)
+        truth = target[:, frames]
+        visible = counted_joints.expand(len(frames), -1) & (True if known is None else known[frames, None])
+        counted = scale_to(counted, truth, config.alignment, visible)
+        if known is not None:
+            target[:, ~known] = torch.nan  # nobody knows where the joints were
         for view in range(len(seen)):
-            names = {"subject": clip.subject, "action": clip.action, "name": clip.name}
-            result.errors.add(counted[view], truth[view], **names)
-            features = x[view, ..., : model.in_features]
+            errors.add(
+                mean_pose(counted[:, view]),
+                truth[view],
+                subject=clip.subject,
+                action=clip.action,
+                name=clip.name,
+                visible=None if known is None else visible,
+                hypotheses=None if propose is None else counted[:, view],
+                view=view,
+                recording=recording_of(clip, digests[-1]),
+            )
             result.clips.append(
                 LiftedClip(
                     clip.name,
@@ -217,13 +192,68 @@ def evaluate_clips(
                     clip.action,
                     view,
                     clip.fps,
-                    features,
-                    predicted[view],
+                    x[view],
+                    mean_pose(whole[:, view]),
                     target[view],
                     _up(seen[view]),
                 )
             )
+    result.dataset = {"fingerprint": joined(digests), "clips": len(clips), "frames_counted": errors.frames}
     return result
+
+
+def _seen(clip: MotionClip, views: Views, skeleton: Skeleton) -> list[ClipView]:
+    """The views of a clip that can be compared with its truth."""
+    if clip.skeleton.joints != skeleton.joints:
+        raise DataError(
+            f"clip {clip.name!r} is on {clip.skeleton.name!r}, the model on {skeleton.name!r}: map it with clip.to()"
+        )
+    seen = view_clip(clip, views)
+    if seen[0].y is None:
+        raise DataError(f"clip {clip.name!r} has no 3D positions to compare with; use `graphpose predict` to lift it")
+    return seen
+
+
+def _measured(
+    skeleton: Skeleton, clips: Sequence[MotionClip], views: Views, config: EvaluateConfig, annotation: str | None
+) -> dict[str, Any]:
+    """How it is measured, for programs."""
+    number = config.common_joints
+    return {
+        "protocol": config.protocol,
+        "flip": config.flip,
+        "detections": sorted({detections_of(clip, views.kind) for clip in clips}),
+        "views": plain(views),
+        "keypoint_noise": config.keypoint_noise,
+        "seed": config.seed,
+        "alignment": config.alignment,
+        "skeleton": skeleton.name,
+        "common_joints": number,
+        "joints": list(skeleton.joints if number is None else joints_in_common(skeleton, number)),
+        "annotation": annotation,
+    }
+
+
+def _conditions(measured: dict[str, Any], skeleton: Skeleton) -> dict[str, str]:
+    """How it is measured, for the line above the tables."""
+    number = measured["common_joints"]
+    noise = measured["keypoint_noise"]
+    shown = {
+        "protocol": measured["protocol"],
+        "2D": " and ".join(measured["detections"]) + (f" with noise {noise:g}" if noise else ""),
+        "flip": "averaged" if measured["flip"] else "off",
+        "alignment": measured["alignment"],
+        "joints": f"all {len(skeleton)} of {skeleton.name}" if number is None else f"the {number} common ones",
+    }
+    return shown if measured["annotation"] is None else {**shown, "annotation": measured["annotation"]}
+
+
+def _marks(measured: dict[str, Any]) -> list[str]:
+    """What no table may be read without."""
+    scaled = "" if measured["alignment"] == "root" else f"alignment {measured['alignment']}"
+    joints = "" if measured["common_joints"] is None else f"{measured['common_joints']} common joints"
+    noise = f"noise {measured['keypoint_noise']:g}" if measured["keypoint_noise"] else ""
+    return [mark for mark in (measured["annotation"] or "", scaled, joints, noise) if mark]
 
 
 def training_data(checkpoint: str | Path, config: dict[str, Any]) -> DataConfig:
@@ -241,31 +271,20 @@ def _up(view: ClipView) -> Tensor | None:
     return view.camera.rotation.reshape(-1, 3, 3)[0, :, 1]
 
 
-def _published(model: Lifter, x: Tensor, target: Tensor, flip: bool) -> tuple[Tensor, Tensor, Tensor]:
-    """The published windows: side by side, the last one moved back to end with the clip, short clips padded, all of it counted.
-
-    Returns the stitched clips [V, L, J, 3] (later windows win), and prediction and truth of the windows put end to end [V, n T, J, 3].
-    """
-    length, frames = x.shape[1], model.frames
-    starts = list(range(0, max(length - frames, 0) + 1, frames))
-    if starts[-1] + frames < length:
-        starts.append(length - frames)
-    places = torch.as_tensor([[min(start + i, length - 1) for i in range(frames)] for start in starts])  # [n, T]
-    windows = [lift_clips(model, x[:, place], flip=flip) for place in places]
-    stitched = torch.empty_like(target)
-    for place, window in zip(places, windows, strict=True):
-        stitched[:, place] = window
-    return stitched, torch.cat(windows, dim=1), target[:, places.flatten()]
-
-
 def _choose_clips(
     settings: DataConfig, trained: DataConfig, config: EvaluateConfig, skeleton: Skeleton
 ) -> tuple[list[MotionClip], str]:
     """The clips of the part asked for, on the model's skeleton, and the name of the part.
 
-    Other data than those of the training are evaluated whole unless a split is given for them.
+    Other data than those of the training are evaluated whole unless a split is given for them. Common joints have to be on
+    the skeleton of the files too: what a mapping made up from other joints is not in common.
     """
-    clips = prepare_clips(settings, skeleton=skeleton)
+
+    def has_common_joints(clip: MotionClip) -> None:
+        if config.common_joints is not None:
+            joints_in_common(clip.skeleton, config.common_joints)
+
+    clips = prepare_clips(settings, skeleton=skeleton, check=has_common_joints)
     foreign = [os.path.abspath(path) for path in settings.paths] != [os.path.abspath(path) for path in trained.paths]
     part, split = config.part, settings.split
     if part is None:

@@ -135,6 +135,7 @@ def _trainer(config: TrainConfig, folder: Path, own: list[Callback], *, validate
         return L.Trainer(
             accelerator=run.accelerator,
             devices=run.devices,
+            num_nodes=run.nodes,
             strategy=run.strategy,
             precision=run.precision,
             max_epochs=-1 if run.max_epochs is None else run.max_epochs,

@@ -25,12 +25,15 @@ from graphpose.metrics.functional import (
     pck,
     symmetry_error,
 )
+from graphpose.metrics.hypotheses import j_best, mean_pose, p_best
+from graphpose.metrics.scaling import ALIGNMENTS, scale_to
 from graphpose.metrics.tables import ErrorTable
 
 if TYPE_CHECKING:
     from graphpose.metrics.accumulators import PoseMetric, PoseMetrics
 
 __all__ = [
+    "ALIGNMENTS",
     "ErrorTable",
     "PoseMetric",
     "PoseMetrics",
@@ -40,12 +43,16 @@ __all__ = [
     "available",
     "bone_length_error",
     "bone_length_variance",
+    "j_best",
+    "mean_pose",
     "mpjpe",
     "mpjve",
     "n_mpjpe",
+    "p_best",
     "p_mpjpe",
     "pck",
     "quantity",
+    "scale_to",
     "symmetry_error",
 ]
 

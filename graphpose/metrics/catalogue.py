@@ -32,6 +32,8 @@ class Quantity:
         per: what the last axis of the values holds.
         body: needs a skeleton.
         higher_is_better: for choosing checkpoints.
+        lag: frames before it that a value needs: 1 for velocities, 2 for accelerations.
+        oracle: how the truth chose among hypotheses ("p_best", "j_best"); empty for every honest metric.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Quantity:
     per: Literal["joint", "bone", "pair"] = "joint"
     body: bool = False
     higher_is_better: bool = False
+    lag: int = 0
+    oracle: str = ""
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -92,8 +96,8 @@ _CATALOGUE: dict[str, Quantity] = {
         Quantity("mpjpe", "MPJPE", position_errors),
         Quantity("p_mpjpe", "P-MPJPE", aligned_errors),
         Quantity("n_mpjpe", "N-MPJPE", scaled_errors),
-        Quantity("mpjve", "MPJVE", velocity_errors, unit="mm/frame"),
-        Quantity("acceleration_error", "Accel", acceleration_errors, unit="mm/frame²"),
+        Quantity("mpjve", "MPJVE", velocity_errors, unit="mm/frame", lag=1),
+        Quantity("acceleration_error", "Accel", acceleration_errors, unit="mm/frame²", lag=2),
         Quantity("pck", "PCK@150", correct, unit="%", factor=100.0, higher_is_better=True),
         Quantity("auc", "AUC", curve_areas, unit="%", factor=100.0, higher_is_better=True),
         Quantity("bone_length_error", "Bone error", bone_errors, per="bone", body=True),

@@ -1,8 +1,11 @@
 """Error tables of an evaluation: overall, by action, by subject, by joint and by clip, in mm and percent.
 
-Every visible joint of every frame counts once, so long clips weigh more than short ones; the action average is the
-exception, the mean over actions of the actions' values, as published. NaN is printed as such (`null` in JSON) and never
-left out silently: `undefined` counts what could not be measured.
+With averaging "exact" every visible joint of every frame counts once, so long clips weigh more than short ones, and the
+mean over actions stands beside it. With averaging "published" the overall figure is the mean over actions of the actions'
+values, and a clip weighs by its frames in velocities too (it has one difference less), as in the published scripts. NaN
+is printed as such (`null` in JSON) and never left out silently: `undefined` counts what could not be measured.
+
+What the truth chose among several hypotheses (`hypotheses.py`) stands in columns of its own, named "oracle".
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,20 +24,26 @@ import torch
 from graphpose.errors import ConfigError, DataError, unknown_name
 from graphpose.metrics.arrays import Array, check_poses
 from graphpose.metrics.catalogue import Quantity, available, quantity
+from graphpose.metrics.hypotheses import ORACLE_METRICS, oracle_quantity, several
 from graphpose.skeleton import Skeleton
 
-__all__ = ["WEIGHTING", "ErrorTable", "Row"]
+__all__ = ["AVERAGING", "ErrorTable", "Row"]
 
-WEIGHTING = (
-    "every visible joint of every frame counts once; "
-    "the action average is the mean over the actions' values, as published"
-)
+AVERAGING = {
+    "exact": "every visible joint of every frame counts once; "
+    "the action average is the mean over the actions' values, as published",
+    "published": "overall is the mean over the actions' values; within an action each counted frame weighs the same",
+}
+"""Name of the averaging -> how it weighs."""
 _NONE = "(none)"
 
 
 @dataclass
 class Row:
-    """Sums and counts of one clip: for each metric a list over its joints, bones or pairs, in the metric's own unit."""
+    """Sums and counts of one clip: for each metric a list over its joints, bones or pairs, in the metric's own unit.
+
+    `view` is the number of the camera, `recording` what its views have in common (None and "" where not said).
+    """
 
     name: str
     subject: str
@@ -43,6 +52,8 @@ class Row:
     sums: dict[str, torch.Tensor]
     counts: dict[str, torch.Tensor]
     undefined: dict[str, int]
+    view: int | None = None
+    recording: str = ""
 
 
 class ErrorTable:
@@ -51,6 +62,11 @@ class ErrorTable:
     Args:
         skeleton: of the poses.
         metrics: names; None takes all that apply to the skeleton.
+        joints: names of the joints to measure (bones count where both of their joints do); None measures all.
+        oracles: of several hypotheses, "p_best" and "j_best": adds columns to be filled by `add(hypotheses=...)`.
+        averaging: "exact" or "published", see the module.
+        conditions: label -> how it was measured, printed above the tables.
+        marks: the conditions without which a figure would be misread, repeated in the header of every table.
 
     >>> from graphpose.skeleton import Skeleton
     >>> table = ErrorTable(Skeleton.from_parents([-1, 0, 1]), ["mpjpe"])
@@ -60,12 +76,35 @@ class ErrorTable:
     50.0
     """
 
-    def __init__(self, skeleton: Skeleton, metrics: Iterable[str] | None = None) -> None:
+    def __init__(
+        self,
+        skeleton: Skeleton,
+        metrics: Iterable[str] | None = None,
+        *,
+        joints: Sequence[str] | None = None,
+        oracles: Sequence[str] = (),
+        averaging: str = "exact",
+        conditions: Mapping[str, str] | None = None,
+        marks: Sequence[str] = (),
+    ) -> None:
         names = available(skeleton) if metrics is None else tuple(metrics)
         if not names:
             raise ConfigError("expected at least one metric for an error table (got none)")
+        if averaging not in AVERAGING:
+            raise ConfigError(unknown_name("averaging", averaging, AVERAGING))
         self.skeleton = skeleton
         self.quantities: tuple[Quantity, ...] = tuple(quantity(name) for name in names)
+        self.oracles = tuple(
+            oracle_quantity(oracle, name) for oracle in oracles for name in names if name in ORACLE_METRICS
+        )
+        self.quantities += self.oracles
+        chosen = set(skeleton.joints if joints is None else joints)
+        self.joints = tuple(joint for joint in skeleton.joints if joint in chosen)
+        if chosen - set(self.joints) or not chosen:
+            raise ConfigError(
+                unknown_name("joint to measure", min(chosen - set(self.joints), default=""), skeleton.joints)
+            )
+        self.averaging, self.conditions, self.marks = averaging, dict(conditions or {}), tuple(marks)
         self.rows: list[Row] = []
 
     def add(
@@ -77,33 +116,53 @@ class ErrorTable:
         action: str | None = None,
         name: str = "",
         visible: Array | None = None,
+        hypotheses: Array | None = None,
+        view: int | None = None,
+        recording: str = "",
     ) -> None:
         """Adds one clip (or several of one subject and action) `[..., T, J, 3]`, metres.
 
         `visible` (bool `[..., T, J]` or `[..., T]`) leaves joints and padded frames out; a frame counts as one when a
-        joint does.
+        joint does. `hypotheses [H, ..., T, J, 3]` fill the columns of the oracles; all others measure `pred`.
 
         Raises:
-            DataError: shapes that do not fit each other or the skeleton.
+            DataError: shapes that do not fit each other or the skeleton; hypotheses without oracles or the reverse.
         """
         poses = check_poses(pred, target, visible)
+        if (hypotheses is None) == bool(self.oracles):
+            raise DataError(
+                f"clip {name!r}: expected hypotheses [H, ..., T, J, 3] exactly where the table has oracles (got "
+                f"{'none' if hypotheses is None else 'some'} and {len(self.oracles)} columns of oracles)"
+            )
         if poses.pred.shape[-2] != self.skeleton.num_joints:
             raise DataError(
                 f"clip {name!r}: expected poses [..., T, {self.skeleton.num_joints}, 3] on skeleton "
                 f"{self.skeleton.name!r} (got {list(poses.pred.shape)})"
             )
+        if len(self.joints) < self.skeleton.num_joints:
+            chosen = torch.tensor([j in self.joints for j in self.skeleton.joints], device=poses.pred.device)
+            poses = poses._replace(
+                visible=chosen.expand(poses.pred.shape[:-1]) & (True if poses.visible is None else poses.visible)
+            )
         seen = poses.visible
         frames = math.prod(poses.pred.shape[:-2]) if seen is None else int(seen.any(-1).sum())
-        row = Row(name, subject or _NONE, action or _NONE, frames, {}, {}, {})
+        many = None if hypotheses is None else several(hypotheses, poses.target, seen)
+        row = Row(name, subject or _NONE, action or _NONE, frames, {}, {}, {}, view, recording)
         with torch.no_grad():
             for entry in self.quantities:
-                values, counted = entry.measure(poses, self.skeleton)
+                shown = many if entry.oracle and many is not None else poses
+                values, counted = entry.measure(shown, self.skeleton)
                 counted = torch.ones_like(values, dtype=torch.bool) if counted is None else counted
                 kept = torch.where(counted, values, 0.0).double().flatten(0, -2)
-                row.sums[entry.name] = kept.sum(0).cpu()
-                row.counts[entry.name] = counted.flatten(0, -2).sum(0).double().cpu()
+                weight = self._weight(entry, poses.pred.shape[-3])
+                row.sums[entry.name] = weight * kept.sum(0).cpu()
+                row.counts[entry.name] = weight * counted.flatten(0, -2).sum(0).double().cpu()
                 row.undefined[entry.name] = int(kept.isnan().sum())
         self.rows.append(row)
+
+    def _weight(self, entry: Quantity, frames: int) -> float:
+        """What each value of a clip weighs: the published scripts weigh its mean velocity error by its frames."""
+        return frames / (frames - entry.lag) if self.averaging == "published" and frames > entry.lag else 1.0
 
     def merge(self, other: ErrorTable) -> None:
         """Adds the clips of another table, for instance of another process.
@@ -111,7 +170,8 @@ class ErrorTable:
         Raises:
             DataError: another skeleton or other metrics.
         """
-        if other.skeleton != self.skeleton or other.quantities != self.quantities:
+        own, others = ((t.skeleton, t.quantities, t.joints, t.averaging, t.conditions) for t in (self, other))
+        if own != others:
             raise DataError("expected a table of the same skeleton and metrics to merge (got another)")
         self.rows.extend(other.rows)
 
@@ -127,7 +187,16 @@ class ErrorTable:
         """For each metric the number of values that counted and were NaN."""
         return {q.name: sum(row.undefined[q.name] for row in self.rows) for q in self.quantities}
 
+    @property
+    def weighting(self) -> str:
+        """How the tables weigh, in words."""
+        return AVERAGING[self.averaging]
+
     def overall(self) -> dict[str, float]:
+        """The headline: each metric over all frames ("exact") or its mean over actions ("published"), in its table unit."""
+        return self.action_average() if self.averaging == "published" else self.frame_average()
+
+    def frame_average(self) -> dict[str, float]:
         """Each metric over everything, in its table unit."""
         return self._average(self.rows)
 
@@ -150,12 +219,13 @@ class ErrorTable:
 
     def by_joint(self) -> dict[str, dict[str, float]]:
         """Each metric that has a value for each joint, in the order of the skeleton."""
-        table: dict[str, dict[str, float]] = {joint: {} for joint in self.skeleton.joints}
+        table: dict[str, dict[str, float]] = {joint: {} for joint in self.joints}
         for entry in self.quantities:
             if entry.per == "joint":
                 sums, counts = self._totals(self.rows, entry)
-                for joint, value in zip(table, (sums / counts * entry.factor).tolist(), strict=True):
-                    table[joint][entry.name] = value
+                for joint, value in zip(self.skeleton.joints, (sums / counts * entry.factor).tolist(), strict=True):
+                    if joint in table:
+                        table[joint][entry.name] = value
         return table
 
     # -- output -------------------------------------------------------------------------------------------------------
@@ -166,9 +236,14 @@ class ErrorTable:
             "skeleton": self.skeleton.name,
             "clips": len({row.name for row in self.rows if row.name}) or len(self.rows),
             "frames": self.frames,
-            "weighting": WEIGHTING,
+            "conditions": self.conditions,
+            "marks": list(self.marks),
+            "averaging": self.averaging,
+            "weighting": self.weighting,
             "units": {q.name: q.unit for q in self.quantities},
+            "oracles": [q.name for q in self.oracles],
             "overall": self.overall(),
+            "frame_average": self.frame_average(),
             "action_average": self.action_average(),
             "by_action": self.by_action(),
             "by_subject": self.by_subject(),
@@ -182,12 +257,13 @@ class ErrorTable:
         return json.dumps(_nullable(self.to_dict()), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def to_csv(self) -> str:
-        """The tables as CSV: columns `scope`, `name`, `frames` and one for each metric, unit in the header; no value is
-        empty.
+        """The tables as CSV: columns `scope`, `name`, `frames` and one for each metric, unit and marks in the header; no
+        value is empty.
         """
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["scope", "name", "frames", *(f"{q.name} [{q.unit}]" for q in self.quantities)])
+        heads = [f"{q.name} [{'; '.join([q.unit, *self.marks])}]" for q in self.quantities]
+        writer.writerow(["scope", "name", "frames", *heads])
         for scope, name, frames, values in self._lines():
             cells = [repr(round(values[q.name], 6)) if q.name in values else "" for q in self.quantities]
             writer.writerow([scope, name, "" if frames is None else frames, *cells])
@@ -205,11 +281,13 @@ class ErrorTable:
         lines = [line for line in self._lines() if line[0] in scopes]
         width = max([len("mean over actions"), *(len(name) + 2 for _, name, _, _ in lines)])
         heads = [f"{q.label} {q.unit}" for q in self.quantities]
-        text = [f"{'':{width}}  {'frames':>8}  " + "  ".join(heads)]
+        text = ["; ".join(f"{label} {value}" for label, value in self.conditions.items())] if self.conditions else []
+        text.append(f"{'':{width}}  {'frames':>8}  " + "  ".join(heads))
+        marks = f" ({', '.join(self.marks)})" if self.marks else ""
         last = ""
         for scope, name, frames, values in lines:
-            if scope != last and scope != "overall":
-                text.append(f"by {scope}")
+            if scope != last and (scope != "overall" or marks):
+                text.append((f"by {scope}" if scope != "overall" else scope) + marks)
             last = scope
             label = name if scope == "overall" else f"  {name}"
             cells = [
@@ -217,7 +295,9 @@ class ErrorTable:
                 for q, head in zip(self.quantities, heads, strict=True)
             ]
             text.append(f"{label:{width}}  {'' if frames is None else frames:>8}  " + "  ".join(cells))
-        text.append(f"Weighting: {WEIGHTING}.")
+        text.append(f"Weighting: {self.weighting}.")
+        if self.oracles:
+            text.append("Oracle: the best of several hypotheses by the truth; no accuracy that can be had without it.")
         text += [f"Undefined: {count} values of {name}." for name, count in self.undefined.items() if count]
         return "\n".join(line.rstrip() for line in text) + "\n"
 
@@ -240,8 +320,12 @@ class ErrorTable:
     # -- within -------------------------------------------------------------------------------------------------------
 
     def _lines(self) -> Iterable[tuple[str, str, int | None, dict[str, float]]]:
-        yield "overall", "overall", self.frames, self.overall()
-        yield "overall", "mean over actions", None, self.action_average()
+        if self.averaging == "published":
+            yield "overall", "overall", None, self.overall()
+            yield "overall", "mean over frames", self.frames, self.frame_average()
+        else:
+            yield "overall", "overall", self.frames, self.overall()
+            yield "overall", "mean over actions", None, self.action_average()
         for scope, table, key in (
             ("action", self.by_action(), lambda row: row.action),
             ("subject", self.by_subject(), lambda row: row.subject),

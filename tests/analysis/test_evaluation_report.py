@@ -124,3 +124,13 @@ sys.exit(main(["evaluate", "no-such-checkpoint.safetensors", {option!r}, "out"])
     assert done.returncode == 1
     assert done.stderr.startswith(f"graphpose: error: {option} needs {package}")
     assert "pip install graphpose[viz]" in done.stderr
+
+
+def test_the_report_says_how_it_was_measured(evaluation: Evaluation, tmp_path: Path) -> None:
+    pytest.importorskip("plotly", reason="the extra `viz` is not installed")
+    plain = report_evaluation(evaluation, tmp_path / "plain.html").read_text(encoding="utf-8")
+    assert "How it was measured" not in plain and "<h3>By action</h3>" in plain
+    evaluation.errors.conditions = {"protocol": "exact", "annotation": "univ_annot3"}
+    evaluation.errors.marks = ("univ_annot3",)
+    page = report_evaluation(evaluation, tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "How it was measured" in page and "<h3>By action (univ_annot3)</h3>" in page

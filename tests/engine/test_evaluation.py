@@ -242,6 +242,8 @@ def test_clips_that_cannot_be_measured_are_refused(walkers: list[MotionClip]) ->
         evaluate_clips(oracle, [MotionClip(other, 30.0, positions=torch.zeros(4, 2, 3), name="x")], progress=False)
     with pytest.raises(ConfigError, match="did you mean 'published'"):
         evaluate_clips(oracle, walkers, protocol="publishd", progress=False)
+    with pytest.raises(ConfigError, match="unknown setting of an evaluation of clips 'part'"):
+        evaluate_clips(oracle, walkers, part="val", progress=False)
     gap = walkers[0].positions.clone()
     gap[3, 2] = math.nan
     with pytest.raises(DataError, match=r"frame 3: joint 'l_foot' has no position"):

@@ -2,6 +2,7 @@
 
   graphpose evaluate runs/demo/best.safetensors --data data/samples --report report.html --poster poster.png
   graphpose evaluate best.safetensors --data other/ --part all --protocol published --out results/
+  graphpose evaluate best.safetensors --data other/ --common_joints 14 --alignment clip-scale --keypoint_noise 0.01
 
 The data settings are those of the training (kept in the checkpoint) unless options replace them.
 """
@@ -15,7 +16,7 @@ from graphpose.config import DataConfig, EvaluateConfig
 from graphpose.structured import build
 
 SHORTHANDS = {"--data": "--data.paths+"}
-OWN = ("part", "protocol", "flip", "precision", "accelerator")
+OWN = ("part", "protocol", "flip", "alignment", "common_joints", "keypoint_noise", "seed", "precision", "accelerator")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -35,11 +36,32 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="average with the mirrored input (default: yes)",
     )
     parser.add_argument(
+        "--alignment",
+        choices=["root", "scale", "clip-scale"],
+        help="scale the prediction before it is measured: not, each frame, or each clip and view (default: root, not)",
+    )
+    parser.add_argument(
+        "--common_joints",
+        type=int,
+        choices=[14, 16, 17],
+        help="measure only the joints that published skeletons have in common (default: all of the model's skeleton)",
+    )
+    parser.add_argument(
+        "--keypoint_noise",
+        type=float,
+        metavar="SIGMA",
+        help="Gaussian noise on the 2D input, normalised screen units (default: 0)",
+    )
+    parser.add_argument("--seed", type=int, help="of the noise (default: 0)")
+    parser.add_argument(
         "--precision", choices=["32-true", "64-true", "16-mixed", "bf16-mixed"], help="(default: 32-true)"
     )
     parser.add_argument("--accelerator", choices=["auto", "cpu", "gpu", "mps"], help="(default: auto)")
     parser.add_argument(
-        "--out", metavar="FOLDER", type=str, help="write tables (text, CSV, JSON) and predicted clips here"
+        "--out",
+        metavar="FOLDER",
+        type=str,
+        help="write tables (text, CSV, JSON), the whole result and predicted clips here",
     )
     parser.add_argument("--report", metavar="FILE.html", type=str, help="write a self-contained report to look at")
     parser.add_argument("--poster", metavar="FILE.png", type=str, help="write a picture of telling clips")
@@ -59,14 +81,11 @@ def run(args: Namespace) -> None:
     from graphpose.engine import evaluate
 
     evaluation = evaluate(args["checkpoint"], config)
-    flipped = "averaged over the mirror image" if evaluation.flip else "no flip"
-    print(
-        f"{evaluation.info['part']} clips, protocol {evaluation.protocol}, {flipped}; {', '.join(evaluation.info['data'])}"
-    )
+    print(f"{evaluation.info['part']} clips of {', '.join(evaluation.info['data'])}")
     print(evaluation.table())
     if args.get("out") is not None:
         evaluation.save(args["out"])
-        print(f"tables and clips: {args['out']}")
+        print(f"tables, clips and evaluation.json for `graphpose compare`: {args['out']}")
     if args.get("report") is not None:
         analysis.report_evaluation(evaluation, args["report"])
         print(f"report: {args['report']}")
