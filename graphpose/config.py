@@ -111,7 +111,7 @@ class DataConfig:
     """Which clips, on which skeleton, seen by which cameras, in which windows.
 
     Attributes:
-        paths: files, archives or folders (searched through) with clips.
+        paths: files, archives or folders (searched through) with clips; or one store (`graphpose data prepare`).
         skeleton: name or YAML file of the skeleton to train on; null takes the clips' own.
         mapping: YAML file of a joint mapping from the clips' skeleton to it; null looks among the bundled ones.
         scale: metres per unit of the files; null takes each format's own.

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import zipfile
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from lightning.pytorch import LightningDataModule
 
 from graphpose.config import DataConfig
 from graphpose.datasets.augmentation import Augmentation
+from graphpose.datasets.clips import prepare_clips
 from graphpose.datasets.loader import PoseLoader
 from graphpose.datasets.splits import Split, split_clips
 from graphpose.datasets.views import Views
@@ -39,7 +38,8 @@ class PoseDataModule(LightningDataModule):
     Attributes (after `setup`):
         skeleton: the one skeleton of all clips.
         split: the clips of each part.
-        windows: part name -> `PoseWindows` (parts without clips are absent).
+        windows: part name -> `PoseWindows` (parts without clips are absent; test windows are made when first asked for,
+            because test clips may have frames that nothing can be trained on).
     """
 
     def __init__(self, config: DataConfig, *, clips: Sequence[MotionClip] | None = None, seed: int = 0) -> None:
@@ -61,7 +61,7 @@ class PoseDataModule(LightningDataModule):
         self.windows = {
             part: part_windows(config, of_part, train=part == "train", seed=self.seed)
             for part, of_part in split.parts().items()
-            if of_part
+            if of_part and part != "test"
         }
         self.split = split
         for part, windows in self.windows.items():
@@ -99,6 +99,9 @@ class PoseDataModule(LightningDataModule):
 
     def _part(self, part: str) -> PoseWindows:
         self.setup()
+        assert self.split is not None
+        if part not in self.windows and part == "test" and self.split.test:
+            self.windows[part] = part_windows(self.config, self.split.test, train=False, seed=self.seed)
         if part not in self.windows:
             raise DataError(f"the split has no {part} clips; name groups in split.{part}")
         return self.windows[part]
@@ -122,30 +125,6 @@ class PoseDataModule(LightningDataModule):
         }
 
 
-def prepare_clips(
-    config: DataConfig, clips: Sequence[MotionClip] | None = None, *, skeleton: Skeleton | None = None
-) -> list[MotionClip]:
-    """The clips of `config.paths` (or those given) on the configured skeleton and at the configured rate.
-
-    Args:
-        config: paths, reader options, skeleton, mapping and rate.
-        clips: clips to use in place of `config.paths`.
-        skeleton: the target skeleton itself, in place of `config.skeleton` (a trained model brings its own).
-
-    Raises:
-        DataError: no clip, or a clip slower than `config.fps` (frames are never invented).
-        FormatError: files that cannot be read; SkeletonError: no mapping to the configured skeleton.
-    """
-    target = skeleton
-    if target is None and config.skeleton is not None:
-        target = Skeleton.load(config.skeleton)
-    if clips is None:
-        clips = _read(config, target)
-    if not clips:
-        raise DataError("expected at least one clip (got none)")
-    return [_at_rate(clip if target is None else clip.to(target, config.mapping), config.fps) for clip in clips]
-
-
 def part_windows(config: DataConfig, clips: Sequence[MotionClip], *, train: bool, seed: int = 0) -> PoseWindows:
     """Windows of `clips` as the configuration wants them for training (random starts, augmented) or evaluation (grid, plain)."""
     has_mirror_image = all(clip.skeleton.pairs for clip in clips)  # the mirror image of a left hand is none
@@ -160,41 +139,3 @@ def part_windows(config: DataConfig, clips: Sequence[MotionClip], *, train: bool
         augmentation=augmentation if train else None,
         seed=seed,
     )
-
-
-def _read(config: DataConfig, skeleton: Skeleton | None) -> list[MotionClip]:
-    from graphpose.formats import read_all
-
-    if not config.paths:
-        raise DataError("data.paths: expected files or folders with clips (got none)")
-    options: dict[str, Any] = {"scale": config.scale, "name_pattern": config.name_pattern}
-    nameless = [path for path in config.paths if skeleton is not None and _is_nameless(path, len(skeleton))]
-    named = [path for path in config.paths if path not in nameless]
-    clips = read_all(named, **options) if named else []
-    return clips + (read_all(nameless, skeleton=skeleton, **options) if nameless else [])
-
-
-def _is_nameless(path: str, joints: int) -> bool:
-    """Whether an npz file says nothing about its joints, so that they are those of the skeleton asked for.
-
-    The reader takes 17 nameless joints for those of Human3.6M; they are mapped when a skeleton with another number is asked for.
-    """
-    if not (path.endswith(".npz") and zipfile.is_zipfile(path)):
-        return False
-    with np.load(path, allow_pickle=False) as file:
-        key = next((key for key in ("positions", "keypoints") if key in file.files), None)
-        if key is None or {"joints", "skeleton"} & set(file.files):
-            return False
-        shape = file[key].shape
-        return len(shape) > 1 and (shape[1] == joints or shape[1] != 17)
-
-
-def _at_rate(clip: MotionClip, fps: float | None) -> MotionClip:
-    if fps is None or abs(clip.fps - fps) <= 1e-6 * fps:
-        return clip
-    if clip.fps < fps:
-        raise DataError(
-            f"clip {clip.name!r} has {clip.fps:g} frames/s, data.fps asks for {fps:g}: set data.fps to {clip.fps:g} or lower, "
-            "or null to keep each clip's own rate"
-        )
-    return clip.resample(fps)

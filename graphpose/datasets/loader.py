@@ -6,7 +6,7 @@ by `pose_batch`, which shares the topology. The same seed gives the same batches
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from torch_geometric.data import Batch
 
 from graphpose.datasets.packing import Packed, pack, unpack
-from graphpose.datasets.sampler import WindowSampler
+from graphpose.datasets.sampler import Batches, WindowSampler
 from graphpose.datasets.window_dataset import PoseWindows
 from graphpose.errors import DataError
 from graphpose.graph import pose_batch
@@ -80,10 +80,10 @@ class PoseLoader:
         self._resume = False
         epoch, start = sampler.epoch, sampler.position
         draws = epoch if sampler.shuffle else 0
-        requests: list[Request] = [(draws, ids) for ids in sampler.batches(epoch)]
-        for number, arrays in enumerate(self._gather(requests[start:]), start + 1):
+        batches = sampler.batches(epoch)
+        for number, arrays in enumerate(self._gather(draws, batches[start:]), start + 1):
             # Set before the yield, because whoever iterates may take the last batch and never ask again.
-            if number == len(requests):
+            if number == len(batches):
                 sampler.set_epoch(epoch + 1)
             else:
                 sampler.position = number
@@ -93,10 +93,11 @@ class PoseLoader:
         """The stacked arrays of `PoseWindows.fetch` as a batch of graphs."""
         return pose_batch(self.dataset.graph, **arrays)
 
-    def _gather(self, requests: list[Request]) -> Iterator[dict[str, Tensor]]:
+    def _gather(self, epoch: int, batches: Batches) -> Iterator[dict[str, Tensor]]:
         if self.workers == 0:
-            for epoch, ids in requests:
-                yield self.dataset.fetch(ids, epoch)
+            step = max(1, self.dataset.at_once // self.batch_size)
+            for at in range(0, len(batches), step):
+                yield from self._fetch(epoch, list(batches[at : at + step]))
             return
         if self._inner is None:
             self._inner = DataLoader(
@@ -109,9 +110,19 @@ class PoseLoader:
                 prefetch_factor=4,
                 generator=torch.Generator(),  # its own: torch's global random numbers stay untouched
             )
-        self._requests.pending = requests
+        self._requests.epoch, self._requests.batches = epoch, batches
         for packed in self._inner:
             yield unpack(packed)
+
+    def _fetch(self, epoch: int, batches: Sequence[np.ndarray]) -> Iterator[dict[str, Tensor]]:
+        """Several batches fetched at once; a draw depends on its window alone, so that makes no difference."""
+        if len(batches) == 1:
+            yield self.dataset.fetch(batches[0], epoch)
+            return
+        together = self.dataset.fetch(np.concatenate(batches), epoch)
+        parts = [value.split([len(ids) for ids in batches]) for value in together.values()]
+        for of_batch in zip(*parts, strict=True):
+            yield dict(zip(together, of_batch, strict=True))
 
     def state_dict(self) -> dict[str, Any]:
         """Epoch, batches handed out in it, and what identifies the order they come in."""
@@ -156,13 +167,13 @@ class _Requests:
     """The sampler of the inner loader: hands out what is pending in this epoch."""
 
     def __init__(self) -> None:
-        self.pending: list[Request] = []
+        self.epoch, self.batches = 0, Batches(np.empty(0, dtype=np.int64), np.zeros(1, dtype=np.int64))
 
     def __iter__(self) -> Iterator[Request]:
-        return iter(self.pending)
+        return ((self.epoch, ids) for ids in self.batches)
 
     def __len__(self) -> int:
-        return len(self.pending)
+        return len(self.batches)
 
 
 def _as_is(packed: Any) -> Any:

@@ -10,14 +10,15 @@ above 1).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import overload
 
 import numpy as np
 import torch.distributed
 
 from graphpose.errors import DataError
 
-__all__ = ["WindowSampler", "process_rank"]
+__all__ = ["Batches", "WindowSampler", "process_rank"]
 
 
 def process_rank() -> tuple[int, int]:
@@ -25,6 +26,33 @@ def process_rank() -> tuple[int, int]:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
+
+
+class Batches(Sequence[np.ndarray]):
+    """Pieces `order[cuts[i]:cuts[i + 1]]` of an order of windows, cut out when they are asked for."""
+
+    def __init__(self, order: np.ndarray, cuts: np.ndarray) -> None:
+        self._order, self._cuts = order, cuts
+
+    def __len__(self) -> int:
+        return len(self._cuts) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> np.ndarray: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Batches: ...
+
+    def __getitem__(self, index: int | slice) -> np.ndarray | Batches:
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            if step != 1:
+                raise ValueError(f"expected batches that follow each other (got a step of {step})")
+            return Batches(self._order, self._cuts[start : max(start, stop) + 1])
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"expected a batch below {len(self)} (got {index})")
+        index %= len(self)
+        return self._order[self._cuts[index] : self._cuts[index + 1]]
 
 
 class WindowSampler:
@@ -91,13 +119,16 @@ class WindowSampler:
         largest = math.ceil(self.length / world)
         return min(own, math.ceil(largest / self.batch_size))
 
-    def batches(self, epoch: int) -> list[np.ndarray]:
+    def batches(self, epoch: int) -> Batches:
         """The windows of each batch of an epoch."""
         order = self.order(epoch)
-        if not self.shuffle and self.place[1] > 1:
+        cuts = np.append(np.arange(0, len(order), self.batch_size), len(order))
+        if not self.shuffle and self.place[1] > 1 and len(order):
             # equal numbers of batches in all processes: shares of unequal size are cut into equally many pieces
-            return np.array_split(order, len(self)) if len(order) else []
-        return [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
+            piece, larger = divmod(len(order), len(self))
+            number = np.arange(len(self) + 1)
+            cuts = number * piece + np.minimum(number, larger)
+        return Batches(order, cuts)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return iter(self.batches(self.epoch)[self.position :])

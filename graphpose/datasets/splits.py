@@ -1,7 +1,8 @@
 """Which clips train, validate and test, with a check that nothing of one is in another.
 
-The test groups are named. Validation clips are named too, or drawn: whole training clips in an order given by (seed, clip), until
-they hold about the share asked for of the training frames. Validation is never drawn from the test groups.
+The test groups are named. Validation clips are named too, or drawn: whole training recordings in an order given by (seed, clip),
+until they hold about the share asked for of the training frames. Clips of one recording, which several cameras saw, stay together:
+those with the same tag `recording` in one file, or with the same positions. Validation is never drawn from the test groups.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from pathlib import Path
 
 import torch
 
+from graphpose.datasets.store import StoredClip
 from graphpose.errors import DataError, unknown_name
 from graphpose.motion import MotionClip
 
-__all__ = ["Split", "check_leaks", "group_of", "split_clips"]
+__all__ = ["Split", "check_leaks", "fingerprint", "group_of", "split_clips"]
 
 log = logging.getLogger(__name__)
 _BY = ("subject", "action", "file", "tag")
@@ -126,34 +128,57 @@ def _check_groups(
 
 
 def _draw(clips: list[MotionClip], share: float, seed: int) -> tuple[list[MotionClip], list[MotionClip]]:
-    """(train, val): whole clips for about `share` of the frames; the tail of the clip where there is only one."""
+    """(train, val): whole recordings for about `share` of the frames; the tail of the recording where there is only one."""
     if not 0 < share < 1:
         raise DataError(f"val: expected a share in [0, 1) or a list of groups (got {share})")
-    if len(clips) == 1:
-        [clip] = clips
+    keys = [_recording(clip) for clip in clips]
+    recordings: dict[object, list[MotionClip]] = {}
+    for key, clip in zip(keys, clips, strict=True):
+        recordings.setdefault(key, []).append(clip)
+    if len(recordings) == 1:
+        return _cut(clips, share)
+    size = {key: sum(len(clip) for clip in own) for key, own in recordings.items()}
+    first = {key: _draw_key(own[0], seed) for key, own in recordings.items()}
+    wanted = share * sum(size.values())
+    drawn: set[object] = set()
+    held = 0
+    for key in sorted(recordings, key=lambda key: first[key]):
+        # a recording is taken where that brings the share nearer, and always the first that fits at all
+        if len(drawn) + 1 < len(recordings) and abs(held + size[key] - wanted) < abs(held - wanted):
+            drawn.add(key)
+            held += size[key]
+    if not drawn:  # every one is longer than twice the share: the shortest is nearest to it
+        drawn.add(min(recordings, key=lambda key: (size[key], first[key])))
+    parts: tuple[list[MotionClip], list[MotionClip]] = ([], [])
+    for key, clip in zip(keys, clips, strict=True):
+        parts[key in drawn].append(clip)
+    return parts
+
+
+def _cut(clips: list[MotionClip], share: float) -> tuple[list[MotionClip], list[MotionClip]]:
+    """(train, val) of the only recording: its head, and its tail of about `share` of the frames."""
+    train: list[MotionClip] = []
+    val: list[MotionClip] = []
+    for clip in clips:
         cut = len(clip) - max(1, round(share * len(clip)))
         if cut < 1:
             raise DataError(
                 f"clip {clip.name!r} has {len(clip)} frame: too short to train and validate on; set val to 0"
             )
+        kind = "clip" if len(clips) == 1 else "recording"
         log.warning(
-            "only one training clip: validation is its tail, frames %d to %d of %r", cut, len(clip) - 1, clip.name
+            "only one training %s: validation is its tail, frames %d to %d of %r", kind, cut, len(clip) - 1, clip.name
         )
-        head, tail = clip[:cut], clip[cut:]
-        return [head.replace(name=f"{clip.name}[:{cut}]")], [tail.replace(name=f"{clip.name}[{cut}:]")]
-    wanted = share * sum(len(clip) for clip in clips)
-    drawn: set[int] = set()
-    held = 0
-    for number in sorted(range(len(clips)), key=lambda i: _draw_key(clips[i], seed)):
-        size = len(clips[number])
-        # a clip is taken where that brings the share nearer, and always the first that fits at all
-        if len(drawn) + 1 < len(clips) and abs(held + size - wanted) < abs(held - wanted):
-            drawn.add(number)
-            held += size
-    if not drawn:  # every clip is longer than twice the share: the shortest one is nearest to it
-        drawn.add(min(range(len(clips)), key=lambda i: (len(clips[i]), _draw_key(clips[i], seed))))
-    train = [clip for i, clip in enumerate(clips) if i not in drawn]
-    return train, [clip for i, clip in enumerate(clips) if i in drawn]
+        for part, piece, mark in ((train, clip[:cut], f"[:{cut}]"), (val, clip[cut:], f"[{cut}:]")):
+            tags = {key: value + mark if key == "recording" else value for key, value in clip.tags.items()}
+            part.append(piece.replace(name=f"{clip.name}{mark}", tags=tags))
+    return train, val
+
+
+def _recording(clip: MotionClip) -> object:
+    """What clips of one recording share, and no others."""
+    named = clip.tags.get("recording")
+    return fingerprint(clip) if named is None else (clip.source, named)
 
 
 def _draw_key(clip: MotionClip, seed: int) -> bytes:
@@ -162,13 +187,15 @@ def _draw_key(clip: MotionClip, seed: int) -> bytes:
 
 
 def check_leaks(split: Split) -> None:
-    """Raises DataError when a recording is in two parts: the same clip of the same file, or the same motion under two names.
+    """Raises DataError when a recording is in two parts: the same clip of the same file, the same motion under two names, or two
+    cameras' clips of it.
 
     The head and the tail of one clip have different names and frames and are no leak; a file that holds one clip is one clip.
     """
     rules: tuple[tuple[str, Callable[[MotionClip], object]], ...] = (
         ("the same clip", lambda clip: (clip.source, clip.name) if clip.source or clip.name else id(clip)),
-        ("the same motion", _fingerprint),
+        ("the same motion", fingerprint),
+        ("the same recording", _recording),
     )
     for what, key in rules:
         seen: dict[object, tuple[str, MotionClip]] = {}
@@ -182,11 +209,14 @@ def check_leaks(split: Split) -> None:
                     )
 
 
-def _fingerprint(clip: MotionClip) -> bytes:
+def fingerprint(clip: MotionClip) -> str:
+    """A hash of the positions of a clip, or of its keypoints where there are none; stored clips know theirs."""
+    if isinstance(clip, StoredClip):
+        return clip.fingerprint
     values = clip.positions if clip.positions is not None else clip.keypoints
     assert values is not None
     content = torch.as_tensor(values).detach().cpu().contiguous().numpy().tobytes()
-    return hashlib.sha256(str(tuple(values.shape)).encode() + content).digest()
+    return hashlib.sha256(str(tuple(values.shape)).encode() + content).hexdigest()
 
 
 def _label(clip: MotionClip) -> str:

@@ -14,15 +14,27 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from graphpose.config import ViewsConfig
+from graphpose.datasets.store import StoredClip, mean_of_root
 from graphpose.errors import DataError, unknown_name
 from graphpose.geometry import Camera, normalize_screen, orbit_camera, random_cameras, static_views
 from graphpose.motion import MotionClip
 
-__all__ = ["NEAREST", "ClipView", "Views", "view_all", "view_clip"]
+__all__ = [
+    "NEAREST",
+    "ClipView",
+    "Views",
+    "mean_root",
+    "raise_faults",
+    "refuse_gaps",
+    "turned",
+    "view_all",
+    "view_clip",
+]
 
 NEAREST = 0.1
 """Metres in front of the camera below which a joint cannot be projected sensibly."""
@@ -77,12 +89,12 @@ def view_kind(name: str) -> Callable[[Callable[[Views, MotionClip], list[Camera]
 
 @view_kind("static")
 def _static(views: Views, clip: MotionClip) -> list[Camera]:
-    return static_views(_target(clip), views.azimuths, views.distance, views.height, views.focal)
+    return static_views(mean_root(clip), views.azimuths, views.distance, views.height, views.focal)
 
 
 @view_kind("orbit")
 def _orbit(views: Views, clip: MotionClip) -> list[Camera]:
-    target, near = _target(clip), {"distance": views.distance, "height": views.height, "focal": views.focal}
+    target, near = mean_root(clip), {"distance": views.distance, "height": views.height, "focal": views.focal}
     return [orbit_camera(target, len(clip), start=azimuth, **near) for azimuth in views.azimuths]
 
 
@@ -91,7 +103,7 @@ def _random(views: Views, clip: MotionClip) -> list[Camera]:
     # the clip's own name seeds its cameras, so they do not change with the clips around it
     generator = torch.Generator().manual_seed(views.seed * 1_000_003 + zlib.crc32(clip.name.encode()))
     return random_cameras(
-        _target(clip),
+        mean_root(clip),
         views.count,
         generator,
         distance=(0.8 * views.distance, 1.2 * views.distance),
@@ -134,6 +146,8 @@ def view_clip(clip: MotionClip, views: Views) -> list[ClipView]:
     Raises:
         DataError: positions with gaps, a joint at or behind a camera, keypoints whose screen size is not known.
     """
+    if isinstance(clip, StoredClip):
+        clip = clip.load()
     if clip.positions is None or (views.kind == "clip" and clip.keypoints is not None):
         return [_keypoint_view(clip)]
     return [_projected_view(clip, camera, number) for number, camera in enumerate(views.cameras(clip))]
@@ -155,7 +169,7 @@ def _keypoint_view(clip: MotionClip) -> ClipView:
     if clip.positions is not None:
         if clip.space == "world" and camera is None:
             raise DataError(f"clip {clip.name!r}: keypoints and world positions, but no camera that relates them")
-        local = clip.positions if camera is None or clip.space == "camera" else camera.world_to_camera(clip.positions)
+        local = clip.positions if camera is None or clip.space == "camera" else _in_camera_space(clip.positions, camera)
         y, root = _relative(clip, local)
     return ClipView(_with_confidence(points, clip.confidence, visible), y, root, visible, camera)
 
@@ -164,7 +178,7 @@ def _projected_view(clip: MotionClip, camera: Camera, number: int) -> ClipView:
     assert clip.positions is not None
     if clip.space != "world":
         raise DataError(f"clip {clip.name!r}: positions are in camera space; use views of kind 'clip'")
-    local = camera.world_to_camera(clip.positions)
+    local = _in_camera_space(clip.positions, camera)
     y, root = _relative(clip, local)
     depth = local[..., 2]
     if float(depth.min()) < NEAREST:
@@ -180,16 +194,38 @@ def _projected_view(clip: MotionClip, camera: Camera, number: int) -> ClipView:
     return ClipView(_with_confidence(points, None, visible), y, root, visible, camera)
 
 
+def turned(offset: Tensor, rotation: Tensor) -> Tensor:
+    """`offset [..., N, 3] @ rotation [..., 3, 3]`.
+
+    NumPy multiplies here, because the bits of its small products do not depend on how many points there are: windows that are
+    seen one by one are then the same as windows cut out of a clip that was seen whole.
+    """
+    return torch.from_numpy(np.matmul(offset.numpy(), rotation.numpy()))
+
+
+def _in_camera_space(points: Tensor, camera: Camera) -> Tensor:
+    """`camera.world_to_camera` of the points `[F, J, 3]` of a clip, in float32."""
+    position, rotation = camera.position.float(), camera.rotation.float().mT
+    if camera.shape:
+        return turned(points - position.unsqueeze(-2), rotation)
+    return turned((points - position).flatten(0, 1), rotation).view(points.shape)
+
+
 def _relative(clip: MotionClip, local: Tensor) -> tuple[Tensor, Tensor]:
-    gaps = local.isnan().any(-1)
+    refuse_gaps(clip, local)
+    root = local[:, clip.skeleton.root]
+    return (local - root[:, None]).float(), root.float()
+
+
+def refuse_gaps(clip: MotionClip, positions: Tensor) -> None:
+    """Raises DataError that names the first joint `[F, J, 3]` without a position."""
+    gaps = positions.isnan().any(-1)
     if bool(gaps.any()):
         frame, joint = (int(i) for i in gaps.nonzero()[0])
         raise DataError(
             f"clip {clip.name!r}, frame {frame}: joint {clip.skeleton.joints[joint]!r} has no position "
             f"({int(gaps.sum())} gaps in the clip); fill them with clip.fill_gaps() or cut the clip"
         )
-    root = local[:, clip.skeleton.root]
-    return (local - root[:, None]).float(), root.float()
 
 
 def _with_confidence(points: Tensor, confidence: Tensor | None, visible: Tensor) -> Tensor:
@@ -198,17 +234,18 @@ def _with_confidence(points: Tensor, confidence: Tensor | None, visible: Tensor)
     return torch.where(visible[..., None], full, torch.zeros(()))
 
 
-def _target(clip: MotionClip) -> Tensor:
-    """Mean root of a clip [3], over the frames that have one."""
+def mean_root(clip: MotionClip) -> Tensor:
+    """Mean root of a clip [3], over the frames that have one; a stored clip knows it without being read."""
+    if isinstance(clip, StoredClip) and clip.target is not None:
+        return clip.target
     if clip.positions is None:
         raise DataError(f"clip {clip.name!r}: cameras need positions to look at (got keypoints only); use views 'clip'")
-    root = clip.positions[:, clip.skeleton.root].double()
-    target = root[~root.isnan().any(-1)].mean(0)
+    target = mean_of_root(clip)
     if not math.isfinite(float(target.sum())):
         raise DataError(
             f"clip {clip.name!r}: root joint {clip.skeleton.joints[clip.skeleton.root]!r} has no position at all"
         )
-    return target.float()
+    return target
 
 
 def view_all(clips: Sequence[MotionClip], views: Views) -> list[list[ClipView]]:
@@ -219,7 +256,12 @@ def view_all(clips: Sequence[MotionClip], views: Views) -> list[list[ClipView]]:
             seen.append(view_clip(clip, views))
         except DataError as fault:
             faults.append(str(fault))
+    raise_faults(faults)
+    return seen
+
+
+def raise_faults(faults: Sequence[str]) -> None:
+    """One DataError for the faults of several clips; nothing when there are none."""
     if faults:
         more = f" (and {len(faults) - 3} more clips)" if len(faults) > 3 else ""
         raise DataError("; ".join(faults[:3]) + more)
-    return seen

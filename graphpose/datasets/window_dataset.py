@@ -1,27 +1,30 @@
-"""Windows of clips, seen by cameras, as pose graphs or stacked arrays; everything in memory, gathered by index.
+"""Windows of clips, seen by cameras, as pose graphs or stacked arrays; gathered by index from memory or from a store.
 
-A *track* is one clip seen by one camera. All tracks lie one after the other in three arrays, `[R, J, 2 or 3]` (2D), `[R, J, 3]`
-and `[R, 3]` with R the frames of all tracks; frame i of window w is row
+A *track* is one clip seen by one camera. Frame i of window w is
 
-    r = begin(track of w) + clamp(start(w) + i, 0, length - 1)
+    t = clamp(start(w) + i, 0, length - 1)      of the track of w
 
-so a batch is three gathers, padding included. Memory: 4 R (J (C + 3) + 3) bytes, that is 352 bytes a frame and view for 17 joints;
-twice that where windows are flipped, because the mirror images are kept beside the originals.
+so padding repeats the first or last frame. Where the frames come from is the matter of `tracks`: arrays in memory, or the files
+of a prepared store when the clips are those of one. Everything else is the same for both, every random draw included.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from graphpose.datasets.augmentation import Augmentation, flip_points
+from graphpose.datasets.augmentation import Augmentation
 from graphpose.datasets.draws import uniform
-from graphpose.datasets.views import Views, view_all
-from graphpose.datasets.windows import counted_frames, published_train_bounds, window_bounds
+from graphpose.datasets.store import StoredClip
+from graphpose.datasets.stored_tracks import StoredTracks
+from graphpose.datasets.tracks import MemoryTracks, Tracks
+from graphpose.datasets.views import Views
+from graphpose.datasets.window_table import RECORD, WindowTable
 from graphpose.errors import DataError, unknown_name
 from graphpose.geometry import Camera
 from graphpose.graph import PoseGraph, SpatioTemporalGraph
@@ -31,10 +34,9 @@ from graphpose.skeleton import Skeleton
 
 __all__ = ["RECORD", "PoseWindows"]
 
-RECORD = np.dtype([(name, np.int64) for name in ("clip", "view", "track", "start", "end", "first", "stop")])
-"""One window: frames start..end of a clip and view; those at places first..stop count, each frame of the track once."""
-
 _SAMPLING = ("grid", "published", "random")
+_PLANNED = 2**21  # windows whose places are worked out once an epoch (100 MB); of more, batch by batch
+_BLOCK = 2**17
 
 
 class PoseWindows(Dataset[PoseGraph]):
@@ -53,9 +55,9 @@ class PoseWindows(Dataset[PoseGraph]):
         seed: of every draw; a draw depends on (seed, epoch, window) only, never on workers or batch size.
 
     Attributes:
-        records: `[W]` array of dtype `RECORD`; the batch's `window` numbers its rows.
+        tracks: where the frames come from.
+        table: the windows; the batch's `window` numbers them.
         graph: the topology all windows share.
-        cameras: camera of each track, None for bare keypoints.
 
     Raises:
         DataError: no clips, different skeletons, or what `view_clip` and `window_bounds` refuse.
@@ -81,70 +83,59 @@ class PoseWindows(Dataset[PoseGraph]):
         self.graph = SpatioTemporalGraph.shared(self.skeleton, frames, relations)
         self.frames, self.confidence, self.sampling, self.seed, self.epoch = frames, confidence, sampling, seed, 0
         self.augmentation = augmentation or Augmentation()
-        seen = view_all(self.clips, views or Views())
-        tracks = [(number, view, one) for number, of_clip in enumerate(seen) for view, one in enumerate(of_clip)]
-        self.cameras: list[Camera | None] = [one.camera for _, _, one in tracks]
-        self.track_clip = np.array([clip for clip, _, _ in tracks], dtype=np.int64)
-        self.track_view = np.array([view for _, view, _ in tracks], dtype=np.int64)
-        self.lengths = np.array([len(one.x) for _, _, one in tracks], dtype=np.int64)
-        self.begins = np.cumsum(self.lengths) - self.lengths
-        features = 3 if confidence else 2
-        self._x = torch.cat([one.x[..., :features] for _, _, one in tracks]).contiguous()
-        with_y = [one.y is not None for _, _, one in tracks]
-        if any(with_y) and not all(with_y):
-            bare = self.clips[int(self.track_clip[with_y.index(False)])]
-            raise DataError(f"clip {bare.name!r} has no positions while others have: keep the two kinds apart")
-        self._y = torch.cat([one.y for _, _, one in tracks if one.y is not None]) if all(with_y) else None
-        self._root = torch.cat([one.root for _, _, one in tracks if one.root is not None]) if all(with_y) else None
-        visible = torch.cat([one.visible for _, _, one in tracks])
-        self._visible = None if bool(visible.all()) else visible  # None: every keypoint is there, nothing to carry
-        if self.augmentation.flip:
-            self._append_mirror_images()
+        self.tracks = _tracks(self.clips, self.skeleton, views or Views(), confidence, bool(self.augmentation.flip))
+        self.table = WindowTable(
+            self.tracks.lengths, self.tracks.clip, self.tracks.view, frames, stride, published=sampling == "published"
+        )
         self._place = torch.arange(frames)
         self._planned: tuple[int, Tensor] | None = None
-        self.records = self._make_records(stride)
 
-    def _append_mirror_images(self) -> None:
-        """A second half of the arrays, R rows further on: gathering it costs nothing, exchanging joints in batches would."""
-        mirror = torch.from_numpy(self.skeleton.mirror.copy())
-        self._x = torch.cat([self._x, flip_points(self._x, mirror)])
-        if self._y is not None and self._root is not None:
-            self._y = torch.cat([self._y, flip_points(self._y, mirror)])
-            self._root = torch.cat([self._root, self._root * torch.tensor([-1.0, 1.0, 1.0])])
-        if self._visible is not None:
-            self._visible = torch.cat([self._visible, self._visible[:, mirror]])
+    @cached_property
+    def records(self) -> np.ndarray:
+        """`[W]` of dtype `RECORD`, all windows; made and kept when it is first asked for (56 bytes a window)."""
+        return self.table.rows(np.arange(len(self)))
 
-    def _make_records(self, stride: int | None) -> np.ndarray:
-        if self.sampling == "published":
-            if stride not in (None, self.frames):
-                raise DataError(f"published sampling has no stride: expected {self.frames} or none (got {stride})")
-            bounds = published_train_bounds(self.lengths, self.frames)
-        else:
-            bounds = window_bounds(self.lengths, self.frames, stride)
-        counted = counted_frames(bounds, self.lengths)
-        records = np.empty(len(bounds), dtype=RECORD)
-        records["track"], records["start"], records["end"] = bounds.T
-        records["clip"], records["view"] = self.track_clip[bounds[:, 0]], self.track_view[bounds[:, 0]]
-        records["first"], records["stop"] = counted.T
-        return records
+    @property
+    def lengths(self) -> np.ndarray:
+        """int64 `[tracks]`: frames of each track."""
+        return self.tracks.lengths
+
+    @property
+    def track_clip(self) -> np.ndarray:
+        """int64 `[tracks]`: the clip of each track."""
+        return self.tracks.clip
+
+    @property
+    def track_view(self) -> np.ndarray:
+        """int64 `[tracks]`: the view of its clip that each track is."""
+        return self.tracks.view
+
+    @property
+    def cameras(self) -> Sequence[Camera | None]:
+        """Camera of each track, None for bare keypoints."""
+        return self.tracks.cameras
 
     @property
     def in_features(self) -> int:
         """C, features a node: 2, or 3 with confidence."""
-        return int(self._x.shape[-1])
+        return self.tracks.in_features
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the arrays kept."""
-        kept = (self._x, self._y, self._root, self._visible)
-        return sum(one.numel() * one.element_size() for one in kept if one is not None)
+        """Bytes of the tracks kept in memory."""
+        return self.tracks.nbytes
+
+    @property
+    def at_once(self) -> int:
+        """Windows that are best fetched together; 0 where it makes no difference."""
+        return self.tracks.at_once // self.frames
 
     def set_epoch(self, epoch: int) -> None:
         """Which epoch's draws `fetch` and indexing give."""
         self.epoch = int(epoch)
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self.table)
 
     def __repr__(self) -> str:
         return (
@@ -161,38 +152,37 @@ class PoseWindows(Dataset[PoseGraph]):
         """
         index = torch.as_tensor(indices, dtype=torch.long)
         epoch = self.epoch if epoch is None else epoch
-        plan = self._plan(epoch).index_select(0, index)  # [B, 5, 1]
-        start, low, high, first, stop = plan.unbind(1)
-        rows = (start + self._place).clamp_(low, high).view(-1)
-        window = {}
-        for name, values in (("x", self._x), ("y", self._y), ("root", self._root), ("visible", self._visible)):
-            if values is not None:
-                window[name] = values.index_select(0, rows).view(len(index), self.frames, *values.shape[1:])
+        plan = self._plan(index, epoch)  # [B, columns, 1]
+        window = self.tracks.gather(plan[:, :-2], self.frames)
         self.augmentation.degrade(window, index.numpy(), self.seed, epoch)
         window["window"] = index
-        window["counted"] = (self._place >= first) & (self._place < stop)
+        window["counted"] = (self._place >= plan[:, -2]) & (self._place < plan[:, -1])
         return window
 
-    def _plan(self, epoch: int) -> Tensor:
-        """int64 `[W, 5, 1]`: first row, lowest and highest row, counting places [first, stop) of each window.
+    def _plan(self, index: Tensor, epoch: int) -> Tensor:
+        """int64 `[B, columns, 1]` of windows: their address in the tracks, and the counting places [first, stop).
 
-        Made once an epoch for all windows at once, which costs less than a hash for every batch.
+        Made once an epoch for all windows at once, which costs less than a hash for every batch, unless there are too many.
         """
-        if self._planned is not None and self._planned[0] == epoch:
-            return self._planned[1]
-        record, everyone = self.records, np.arange(len(self.records))
-        begin, length = self.begins[record["track"]], self.lengths[record["track"]]
-        start, first, stop = record["start"], record["first"], record["stop"]
+        if len(self) > _PLANNED:
+            return torch.from_numpy(self._places(index.numpy(), epoch)[..., None])
+        if self._planned is None or self._planned[0] != epoch:
+            self._planned = None  # that of the last epoch goes before the new one comes
+            blocks = [np.arange(at, min(at + _BLOCK, len(self))) for at in range(0, len(self), _BLOCK)]
+            places = np.concatenate([self._places(block, epoch) for block in blocks])
+            self._planned = (epoch, torch.from_numpy(places[..., None]))
+        return self._planned[1].index_select(0, index)
+
+    def _places(self, index: np.ndarray, epoch: int) -> np.ndarray:
+        record = self.table.rows(index)
+        track, start, first, stop = record["track"], record["start"], record["first"], record["stop"]
         if self.sampling == "random":
+            length = self.lengths[track]
             room = np.maximum(length - self.frames, 0) + 1
-            start = (uniform(self.seed, epoch, everyone, "start", 1)[:, 0] * room).astype(np.int64)
+            start = (uniform(self.seed, epoch, index, "start", 1)[:, 0] * room).astype(np.int64)
             first, stop = np.zeros_like(start), np.minimum(length, self.frames)
-        if self.augmentation.flip:
-            begin = begin + int(self.lengths.sum()) * self.augmentation.draw_flips(everyone, self.seed, epoch)
-        columns = [begin + start, begin, begin + length - 1, first, stop]
-        plan = torch.from_numpy(np.stack(columns, axis=1)[..., None])
-        self._planned = (epoch, plan)
-        return plan
+        mirrored = self.augmentation.draw_flips(index, self.seed, epoch)
+        return np.stack([*self.tracks.address(track, start, mirrored), first, stop], axis=1)
 
     def __getitem__(self, index: int) -> PoseGraph:
         if not -len(self) <= index < len(self):
@@ -221,12 +211,13 @@ class PoseWindows(Dataset[PoseGraph]):
         """
         if self.sampling == "random":
             raise DataError("windows drawn at random cannot be stitched: expected sampling 'grid' or 'published'")
-        record = self.records[np.asarray(torch.as_tensor(windows).cpu(), dtype=np.int64)]
+        record = self.table.rows(np.asarray(torch.as_tensor(windows).cpu(), dtype=np.int64))
         if values.shape[:2] != (len(record), self.frames):
             raise DataError(f"values: expected [{len(record)}, {self.frames}, ...] (got {list(values.shape)})")
         place = np.arange(self.frames)
         counted = (place >= record["first"][:, None]) & (place < record["stop"][:, None])
-        rows = (self.begins[record["track"]] + record["start"])[:, None] + place
+        begins = np.cumsum(self.lengths) - self.lengths
+        rows = (begins[record["track"]] + record["start"])[:, None] + place
         total = int(self.lengths.sum())
         rows = rows[counted]
         if len(rows) < total or len(np.unique(rows)) != total:
@@ -247,3 +238,14 @@ def _one_skeleton(clips: Sequence[MotionClip]) -> Skeleton:
                 "map them to one skeleton first (clip.to)"
             )
     return clips[0].skeleton
+
+
+def _tracks(clips: Sequence[MotionClip], skeleton: Skeleton, views: Views, confidence: bool, mirrored: bool) -> Tracks:
+    stored = [clip for clip in clips if isinstance(clip, StoredClip)]
+    if not stored:
+        return MemoryTracks(clips, skeleton, views, confidence=confidence, mirrored=mirrored)
+    if len(stored) < len(clips):
+        raise DataError(
+            f"{len(stored)} of {len(clips)} clips are those of a store: expected all or none; read them with clip.load() to mix them"
+        )
+    return StoredTracks(stored, skeleton, views, confidence=confidence, mirrored=mirrored)

@@ -15,7 +15,14 @@ import numpy as np
 
 from graphpose.errors import DataError
 
-__all__ = ["counted_frames", "published_train_bounds", "window_bounds", "window_frames"]
+__all__ = [
+    "check_lengths",
+    "check_stride",
+    "counted_frames",
+    "published_train_bounds",
+    "window_bounds",
+    "window_frames",
+]
 
 
 def window_bounds(lengths: Sequence[int] | np.ndarray, frames: int, stride: int | None = None) -> np.ndarray:
@@ -26,10 +33,7 @@ def window_bounds(lengths: Sequence[int] | np.ndarray, frames: int, stride: int 
     Raises:
         DataError: a clip without frames, `frames` < 1, or a stride outside 1..frames (frames would be skipped).
     """
-    lengths = _checked(lengths, frames)
-    stride = frames if stride is None else stride
-    if not 1 <= stride <= frames:
-        raise DataError(f"expected a stride in 1..{frames}, the window length (got {stride}): frames would be skipped")
+    lengths, stride = check_lengths(lengths, frames), check_stride(stride, frames)
     counts = np.maximum(-(-(lengths - frames) // stride), 0) + 1
     clip, number = _enumerate(counts)
     return np.stack([clip, number * stride, number * stride + frames], axis=1)
@@ -37,7 +41,7 @@ def window_bounds(lengths: Sequence[int] | np.ndarray, frames: int, stride: int 
 
 def published_train_bounds(lengths: Sequence[int] | np.ndarray, frames: int) -> np.ndarray:
     """int64 `[n, 3]` (clip, start, end) of the published training sampler: padding shared between both ends of a clip."""
-    lengths = _checked(lengths, frames)
+    lengths = check_lengths(lengths, frames)
     counts = -(-lengths // frames)
     clip, number = _enumerate(counts)
     start = number * frames - ((counts * frames - lengths) // 2)[clip]
@@ -66,7 +70,16 @@ def counted_frames(bounds: np.ndarray, lengths: Sequence[int] | np.ndarray) -> n
     return np.stack([np.maximum(first, 0), np.maximum(stop, np.maximum(first, 0))], axis=1)
 
 
-def _checked(lengths: Sequence[int] | np.ndarray, frames: int) -> np.ndarray:
+def check_stride(stride: int | None, frames: int) -> int:
+    """The stride, by default `frames`; raises DataError for one outside 1..frames."""
+    stride = frames if stride is None else stride
+    if not 1 <= stride <= frames:
+        raise DataError(f"expected a stride in 1..{frames}, the window length (got {stride}): frames would be skipped")
+    return stride
+
+
+def check_lengths(lengths: Sequence[int] | np.ndarray, frames: int) -> np.ndarray:
+    """int64 lengths; raises DataError for a clip without frames or windows without."""
     lengths = np.asarray(lengths, dtype=np.int64)
     if frames < 1:
         raise DataError(f"expected windows of at least 1 frame (got {frames})")

@@ -17,7 +17,7 @@ from torch import Tensor
 from graphpose.errors import DataError
 from graphpose.geometry.camera import Camera
 
-__all__ = ["AZIMUTHS", "orbit_camera", "random_cameras", "static_views"]
+__all__ = ["AZIMUTHS", "around", "orbit_camera", "random_cameras", "static_views"]
 
 AZIMUTHS: tuple[float, ...] = (45.0, 135.0, 225.0, 315.0)
 """Azimuths in degrees of the four Human3.6M-like views."""
@@ -33,7 +33,7 @@ def static_views(
     """
     target = _target(target)
     angles = torch.tensor([math.radians(a) for a in azimuths], dtype=torch.float64)
-    cameras = _around(target, angles, _positive("distance", distance), height, _positive("focal", focal))
+    cameras = around(target, angles, _positive("distance", distance), height, _positive("focal", focal))
     return [
         Camera(cameras.rotation[i], cameras.position[i], cameras.focal[i], name=f"azimuth {azimuth:g}")
         for i, azimuth in enumerate(azimuths)
@@ -63,7 +63,7 @@ def orbit_camera(
     target = _target(target, frames)
     steps = torch.arange(frames, dtype=torch.float64) / frames
     angles = math.radians(start) + 2 * math.pi * turns * steps
-    return _around(target, angles, _positive("distance", distance), height, _positive("focal", focal), name="orbit")
+    return around(target, angles, _positive("distance", distance), height, _positive("focal", focal), name="orbit")
 
 
 def random_cameras(
@@ -89,11 +89,11 @@ def random_cameras(
     distances = _between("distance", distance, draws[1], positive=True)
     heights = _between("height", height, draws[2])
     focals = _between("focal", focal, draws[3], positive=True)
-    cameras = _around(target, 2 * math.pi * draws[0], distances, heights, focals[:, None].expand(n, 2))
+    cameras = around(target, 2 * math.pi * draws[0], distances, heights, focals[:, None].expand(n, 2))
     return [Camera(cameras.rotation[i], cameras.position[i], cameras.focal[i], name=f"random {i}") for i in range(n)]
 
 
-def _around(
+def around(
     target: Tensor,
     angles: Tensor,
     distance: float | Tensor,
@@ -101,7 +101,10 @@ def _around(
     focal: float | Tensor,
     name: str = "",
 ) -> Camera:
-    """Cameras `[n]` at angles `[n]` in radians, computed in float64 and returned in the target's dtype."""
+    """Cameras `[..., n]` at angles `[..., n]` in radians around targets `[..., n or 1, 3]` (or one `[3]`).
+
+    Computed in float64 and returned in the target's dtype.
+    """
     precise = target.to("cpu", torch.float64)
     offset = torch.stack([torch.sin(angles), torch.zeros_like(angles), torch.cos(angles)], dim=-1)
     eye = precise + torch.as_tensor(distance, dtype=torch.float64)[..., None] * offset

@@ -79,6 +79,7 @@ def refused(capsys: pytest.CaptureFixture[str], code: int, *words: str) -> str:
 def test_the_commands_are_these() -> None:
     expected = {
         "train",
+        "compare",
         "evaluate",
         "predict",
         "skeleton list",
@@ -86,6 +87,8 @@ def test_the_commands_are_these() -> None:
         "skeleton check",
         "data info",
         "data check",
+        "data convert",
+        "data fetch",
         "model list",
         "model describe",
     }

@@ -73,3 +73,13 @@ def test_bad_place(place: dict[str, int]) -> None:
 def test_nothing_to_sample(length: int, batch: int) -> None:
     with pytest.raises(DataError, match="at least 1 window"):
         WindowSampler(length, batch)
+
+
+def test_batches_are_a_sequence() -> None:
+    batches = WindowSampler(10, 4).batches(0)
+    assert [ids.tolist() for ids in batches] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert batches[-1].tolist() == [8, 9] and len(batches[1:]) == 2 and len(batches[3:]) == len(batches[2:1]) == 0
+    with pytest.raises(IndexError, match="below 3"):
+        batches[3]
+    with pytest.raises(ValueError, match="step of 2"):
+        batches[::2]

@@ -99,7 +99,7 @@ def test_draws_do_not_depend_on_the_batch(make_clip, size: int, epoch: int) -> N
 
 def test_random_windows_start_anywhere_in_the_clip(make_clip) -> None:
     windows = PoseWindows([make_clip(20), make_clip(3, 1)], 5, views=Views(azimuths=(0.0,)), sampling="random")
-    paths = windows._root[:, 0]
+    paths = windows.tracks.root[:, 0]
     starts = set()
     for epoch in range(60):
         batch = windows.fetch([0, 1, 2, 3, 4], epoch)
