@@ -11,6 +11,7 @@ from typing import Any
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 from graphpose.cli.discovery import Command
+from graphpose.errors import unknown_name
 from graphpose.structured import field_paths
 
 __all__ = ["UsageError", "add_settings", "given", "parse"]
@@ -118,10 +119,14 @@ def _plain_type(text: str) -> str:
 
 
 def _one_line(text: str, words: Sequence[str], parser: ArgumentParser, command: Command) -> str:
-    """The parser's message in one line, with the nearest option where one is unknown."""
+    """The parser's message in one line, with the nearest option or value where one is unknown."""
     see = f"; see graphpose {command.name} --help"
     unknown = re.match(r"unrecognized arguments: (.*)", text, flags=re.DOTALL)
     if unknown is None:
+        choice = re.match(r"argument (?:\S+/)?(-\S+): invalid choice: '(.*?)' \(", text)
+        if choice is not None:
+            choices = parser._option_string_actions[choice[1]].choices or ()
+            return f"{choice[1]}: {unknown_name(choice[1].lstrip('-'), choice[2], choices)}{see}"
         wrong = re.match(r'Parser key "(.*?)":\s*(.*)', text, flags=re.DOTALL)
         if wrong is not None:
             return f"--{wrong[1]}: {_plain_type(' '.join(wrong[2].split()))}{see}"

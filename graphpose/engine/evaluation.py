@@ -145,6 +145,11 @@ def evaluate(checkpoint: str | Path, config: EvaluateConfig | None = None, *, pr
     model = load(checkpoint, device=pick_device(config.accelerator))
     trained = training_data(checkpoint, metadata["config"])
     settings = config.data_config(trained)
+    if not settings.paths:
+        raise DataError(
+            f"{checkpoint}: no training data are recorded in it, so there are no clips to evaluate on: give --data "
+            "FILE_OR_FOLDER (in Python: data={'paths': [...]})"
+        )
     clips, part = _choose_clips(settings, trained, config, model.skeleton)
     result = evaluate_clips(
         model,

@@ -145,8 +145,8 @@ def _centre_height(skeleton: Skeleton, coordinates: np.ndarray, lengths: np.ndar
     for (_, kind), joints in _limbs(skeleton).items():
         own = [j for j in joints if j in length]
         long = sorted(sorted(own, key=lambda j: -length[j])[:2], key=own.index)
-        for j, share in zip(long, _MASS[kind], strict=False):
-            mass[j] = share
+        for rank, j in enumerate(long):
+            mass[j] = _MASS[kind][rank]
         rest = [j for j in own if j not in long]
         for j in rest:
             mass[j] = _MASS[kind][2] / len(rest)

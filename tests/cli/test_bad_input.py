@@ -17,6 +17,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import graphpose
 from graphpose.cli.main import main
 from graphpose.engine.callbacks import StopTraining
 
@@ -115,6 +116,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "damaged_run").mkdir()
     shutil.copy(folder / "run" / "config.yaml", folder / "damaged_run" / "config.yaml")
     (folder / "damaged_run" / "last.ckpt").write_bytes((folder / "run" / "last.ckpt").read_bytes()[:500])
+    published = graphpose.models.create("mixste", "h36m17", frames=3, channels=8, depth=1, heads=2)
+    graphpose.models.save(published, folder / "published.safetensors", data_statement="by its authors")
     (folder / "damaged.safetensors").write_bytes((folder / "run" / "best.safetensors").read_bytes()[:500])
     return folder
 
@@ -207,6 +210,8 @@ CASES = {
     "evaluate {w}/run": "a folder: name the checkpoint in it",
     "evaluate {w}/damaged.safetensors": "damaged.safetensors: not a readable safetensors file",
     "evaluate {w}/good.yaml": "good.yaml: not a readable safetensors file",
+    "evaluate {w}/published.safetensors": "published.safetensors: no training data are recorded in it, so there are no "
+    "clips to evaluate on: give --data FILE_OR_FOLDER",
     "evaluate {w}/run/best.safetensors --data {w}/missing.npz": "missing.npz: no such file",
     "evaluate {w}/run/best.safetensors --data {w}/nothing.npz": "nothing.npz: expected an array",
     "evaluate {w}/run/best.safetensors --data {w}/keypoints.npz": "no mapping from skeleton 'h36m17' to 'biped5'",

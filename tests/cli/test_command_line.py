@@ -36,7 +36,11 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def train(config: TrainConfig, *, resume: str | None = None) -> Any:
         calls["train"] = (config, resume)
         return types.SimpleNamespace(
-            folder="run", best="run/best.safetensors", last="run/last.safetensors", metrics={"mpjpe": 51.25}
+            folder="run",
+            best="run/best.safetensors",
+            last="run/last.safetensors",
+            metrics={"mpjpe": 51.25},
+            at_end="",
         )
 
     def evaluate(checkpoint: str, config: EvaluateConfig) -> Any:
@@ -137,7 +141,12 @@ def test_the_version_is_the_package_version(capsys: pytest.CaptureFixture[str]) 
         ("train --data", "--data: expected a value"),
         ("train stray", "unexpected argument 'stray'"),
         ("evaluate", "the following arguments are required: checkpoint"),
-        ("evaluate a --protocol exakt", "argument --protocol: invalid choice: 'exakt'"),
+        (
+            "evaluate a --protocol publishd",
+            "--protocol: unknown protocol 'publishd' (did you mean 'published'?); choose from: exact, published; see",
+        ),
+        ("evaluate a --part tset", "--part: unknown part 'tset' (did you mean 'test'?); choose from: all, train"),
+        ("skeleton show a --mode 5", "--mode: unknown mode '5'; choose from: 2d, 3d"),
         ("predict a b", "the following arguments are required: output"),
     ],
 )

@@ -112,6 +112,22 @@ def test_data_check_reports_all_faults_and_goes_on(tmp_path: Path, capsys: pytes
     assert "empty.bvh" in errors[1]
 
 
+@pytest.mark.parametrize("command", ["check", "info"])
+def test_a_truncated_file_is_refused_or_cut_to_its_whole_frames(
+    command: str, repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (repository / "data" / "samples" / "walk.bvh").read_text()
+    cut = tmp_path / "cut.bvh"
+    cut.write_text(text[: int(0.9 * len(text))])
+    assert main(["data", command, str(cut)]) == 1
+    error = capsys.readouterr().err
+    assert "cut.bvh:" in error and "cut short" in error
+    assert "allow_truncated=True (data info, data check: --allow-truncated) reads the " in error
+    assert main(["data", command, str(cut), "--allow-truncated"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("1 files, 1 sound clips, 0 files with a fault") or "1 clips, " in out
+
+
 def test_data_check_passes_sound_files_and_checks_the_mapping(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

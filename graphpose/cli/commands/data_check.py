@@ -20,6 +20,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("path", type=str, nargs="+", help="files, archives or folders")
     parser.add_argument("--scale", type=float, help="metres per unit of the files (default: the format's own)")
     parser.add_argument("--fps", type=float, help="frames per second, in place of what the files say")
+    parser.add_argument(
+        "--allow-truncated", action="store_true", help="read the whole frames of files that were cut short"
+    )
     parser.add_argument("--skeleton", type=str, help="skeleton that the clips must map to")
     parser.add_argument("--mapping", type=str, help="YAML file of the joint mapping to it")
 
@@ -28,7 +31,7 @@ def run(args: Namespace) -> int:
     """One line a fault or warning on stderr; the counts on stdout."""
     from graphpose.formats import expand  # here, because it imports torch
 
-    options = {name: args[name] for name in ("scale", "fps") if args.get(name) is not None}
+    options = {name: args[name] for name in ("scale", "fps", "allow_truncated") if args.get(name) is not None}
     files = expand(args["path"])
     clips = faults = warned = 0
     for file in files:

@@ -1,6 +1,9 @@
 """Show what is in motion files: frames, rate, joints, size and length of every clip, and a summary.
 
 graphpose data info data/samples
+
+The extent is the longest way along the bones from a joint that is neither left nor right, in metres: of a person about
+the height, from the head joint to the toes. A bone between the body and a mark on the ground does not count.
 """
 
 from __future__ import annotations
@@ -16,6 +19,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("path", type=str, nargs="+", help="files, archives or folders")
     parser.add_argument("--scale", type=float, help="metres per unit of the files (default: the format's own)")
     parser.add_argument("--fps", type=float, help="frames per second, in place of what the files say")
+    parser.add_argument(
+        "--allow-truncated", action="store_true", help="read the whole frames of files that were cut short"
+    )
     parser.add_argument("--skeleton", type=str, help="skeleton of files that hold none")
 
 
@@ -23,7 +29,9 @@ def run(args: Namespace) -> None:
     """A table of the clips and their sums."""
     from graphpose.formats import read_all
 
-    options = {name: args[name] for name in ("scale", "fps", "skeleton") if args.get(name) is not None}
+    options = {
+        name: args[name] for name in ("scale", "fps", "skeleton", "allow_truncated") if args.get(name) is not None
+    }
     facts = [clip.summary() for clip in read_all(args["path"], **options)]
     print(table(facts))
     print(summary(facts))
@@ -33,10 +41,10 @@ COLUMNS = ("clip", "frames", "fps", "seconds", "joints", "extent m", "missing", 
 
 
 def table(facts: list[dict[str, Any]]) -> str:
-    """One line a clip. Height is the longest way along the bones: about that of the stretched person, in metres."""
+    """One line a clip."""
     rows = [COLUMNS]
     for clip in facts:
-        height = clip.get("extent", math.nan)
+        extent = clip.get("extent", math.nan)
         rows.append(
             (
                 str(clip["name"]),
@@ -44,7 +52,7 @@ def table(facts: list[dict[str, Any]]) -> str:
                 f"{clip['fps']:.4g}",
                 f"{clip['seconds']:.1f}",
                 str(clip["joints"]),
-                "-" if math.isnan(height) else f"{height:.2f}",
+                "-" if math.isnan(extent) else f"{extent:.2f}",
                 f"{100 * clip['missing']:.1f} %",
                 clip["subject"] or "-",
                 clip["action"] or "-",

@@ -65,6 +65,9 @@ def run(args: Namespace) -> None:
         result = train(config, resume=args.get("resume"))
     except TrainingInterrupted as stop:
         raise KeyboardInterrupt(str(stop)) from stop
+    if result.at_end:
+        print(result.at_end)
+        return
     figures = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
     print(f"run folder: {result.folder} ({figures})")
     print(f"next: graphpose evaluate {result.best} --report report.html")
