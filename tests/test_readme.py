@@ -212,7 +212,9 @@ def test_the_dog_is_trained_and_evaluated_as_told(workplace: Path, capsys: pytes
         assert main([*words[1:], *short]) == 0, words
     assert "trot" in capsys.readouterr().out
     assert (workplace / "runs" / "dog" / "report.html").is_file()
-    assert TrainConfig.from_yaml(workplace / "runs" / "dog" / "config.yaml").data.skeleton == "dog.yaml"
+    assert TrainConfig.from_yaml(workplace / "runs" / "dog" / "config.yaml").data.skeleton == str(
+        workplace / "dog.yaml"
+    )
 
 
 def test_the_pages_name_nothing_of_this_machine() -> None:

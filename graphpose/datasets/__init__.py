@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from graphpose.datasets.augmentation import Augmentation, flip_points
-from graphpose.datasets.datamodule import PoseDataModule, prepare_clips
+from graphpose.datasets.clips import absolute_places, content_of, prepare_clips
+from graphpose.datasets.datamodule import PoseDataModule
 from graphpose.datasets.loader import PoseLoader
 from graphpose.datasets.sampler import WindowSampler
 from graphpose.datasets.splits import Split, check_leaks, split_clips
@@ -20,7 +21,9 @@ __all__ = [
     "Split",
     "Views",
     "WindowSampler",
+    "absolute_places",
     "check_leaks",
+    "content_of",
     "counted_frames",
     "flip_points",
     "prepare_clips",

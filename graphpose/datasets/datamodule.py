@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import zipfile
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from lightning.pytorch import LightningDataModule
 
 from graphpose.config import DataConfig
 from graphpose.datasets.augmentation import Augmentation
+from graphpose.datasets.clips import absolute_places, content_of, prepare_clips
 from graphpose.datasets.loader import PoseLoader
 from graphpose.datasets.splits import Split, split_clips
 from graphpose.datasets.views import Views
@@ -104,46 +103,26 @@ class PoseDataModule(LightningDataModule):
         return self.windows[part]
 
     def data_statement(self) -> dict[str, Any]:
-        """What the data were, for the checkpoint: paths, skeleton, rate, and the clips and frames of each part."""
+        """What the data were, for the checkpoint: paths, skeleton, rate, and the clips and frames of each part.
+
+        `content` is a hash of each recording (`content_of`), by which `evaluate` knows it again under any name.
+        """
         self.setup()
         assert self.split is not None
         return {
-            "paths": list(self.config.paths),
+            "paths": list(absolute_places(self.config).paths),
             "skeleton": self.skeleton.name,
             "fps": sorted({clip.fps for clips in self.split.parts().values() for clip in clips}),
             **{
                 part: {
                     "clips": [clip.name for clip in clips],
+                    "content": [content_of(clip) for clip in clips],
                     "frames": sum(len(clip) for clip in clips),
                     "subjects": sorted({clip.subject for clip in clips if clip.subject is not None}),
                 }
                 for part, clips in self.split.parts().items()
             },
         }
-
-
-def prepare_clips(
-    config: DataConfig, clips: Sequence[MotionClip] | None = None, *, skeleton: Skeleton | None = None
-) -> list[MotionClip]:
-    """The clips of `config.paths` (or those given) on the configured skeleton and at the configured rate.
-
-    Args:
-        config: paths, reader options, skeleton, mapping and rate.
-        clips: clips to use in place of `config.paths`.
-        skeleton: the target skeleton itself, in place of `config.skeleton` (a trained model brings its own).
-
-    Raises:
-        DataError: no clip, or a clip slower than `config.fps` (frames are never invented).
-        FormatError: files that cannot be read; SkeletonError: no mapping to the configured skeleton.
-    """
-    target = skeleton
-    if target is None and config.skeleton is not None:
-        target = Skeleton.load(config.skeleton)
-    if clips is None:
-        clips = _read(config, target)
-    if not clips:
-        raise DataError("expected at least one clip (got none)")
-    return [_at_rate(clip if target is None else clip.to(target, config.mapping), config.fps) for clip in clips]
 
 
 def part_windows(config: DataConfig, clips: Sequence[MotionClip], *, train: bool, seed: int = 0) -> PoseWindows:
@@ -160,41 +139,3 @@ def part_windows(config: DataConfig, clips: Sequence[MotionClip], *, train: bool
         augmentation=augmentation if train else None,
         seed=seed,
     )
-
-
-def _read(config: DataConfig, skeleton: Skeleton | None) -> list[MotionClip]:
-    from graphpose.formats import read_all
-
-    if not config.paths:
-        raise DataError("data.paths: expected files or folders with clips (got none)")
-    options: dict[str, Any] = {"scale": config.scale, "name_pattern": config.name_pattern}
-    nameless = [path for path in config.paths if skeleton is not None and _is_nameless(path, len(skeleton))]
-    named = [path for path in config.paths if path not in nameless]
-    clips = read_all(named, **options) if named else []
-    return clips + (read_all(nameless, skeleton=skeleton, **options) if nameless else [])
-
-
-def _is_nameless(path: str, joints: int) -> bool:
-    """Whether an npz file says nothing about its joints, so that they are those of the skeleton asked for.
-
-    The reader takes 17 nameless joints for those of Human3.6M; they are mapped when a skeleton with another number is asked for.
-    """
-    if not (path.endswith(".npz") and zipfile.is_zipfile(path)):
-        return False
-    with np.load(path, allow_pickle=False) as file:
-        key = next((key for key in ("positions", "keypoints") if key in file.files), None)
-        if key is None or {"joints", "skeleton"} & set(file.files):
-            return False
-        shape = file[key].shape
-        return len(shape) > 1 and (shape[1] == joints or shape[1] != 17)
-
-
-def _at_rate(clip: MotionClip, fps: float | None) -> MotionClip:
-    if fps is None or abs(clip.fps - fps) <= 1e-6 * fps:
-        return clip
-    if clip.fps < fps:
-        raise DataError(
-            f"clip {clip.name!r} has {clip.fps:g} frames/s, data.fps asks for {fps:g}: set data.fps to {clip.fps:g} or lower, "
-            "or null to keep each clip's own rate"
-        )
-    return clip.resample(fps)

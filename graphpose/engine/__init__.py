@@ -9,6 +9,7 @@ from graphpose.engine.callbacks import TrainingInterrupted
 from graphpose.engine.evaluation import Evaluation, LiftedClip, evaluate, evaluate_clips
 from graphpose.engine.lifting_module import LiftingModule
 from graphpose.engine.prediction import predict, predict_clip, predict_file
+from graphpose.engine.seen_clips import SeenClipsWarning
 from graphpose.engine.training import RunResult, train
 from graphpose.engine.windowed_lifting import lift_clips, lift_windows
 
@@ -17,6 +18,7 @@ __all__ = [
     "LiftedClip",
     "LiftingModule",
     "RunResult",
+    "SeenClipsWarning",
     "TrainingInterrupted",
     "evaluate",
     "evaluate_clips",

@@ -12,7 +12,7 @@ import copy
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from tqdm.auto import tqdm
 from graphpose.config import DataConfig, EvaluateConfig, TrainConfig
 from graphpose.datasets import ClipView, Views, prepare_clips, split_clips, view_clip
 from graphpose.engine.device import autocast, pick_device, place_of
+from graphpose.engine.seen_clips import seen_clips, warn_of_seen
 from graphpose.engine.windowed_lifting import lift_clips
 from graphpose.errors import CheckpointError, ConfigError, DataError, unknown_name
 from graphpose.formats._atomic import replacing
@@ -139,18 +140,29 @@ def evaluate(checkpoint: str | Path, config: EvaluateConfig | None = None, *, pr
 
     Raises:
         GraphposeError: checkpoint, data or settings that cannot be used.
+
+    Warns `SeenClipsWarning` when the clips were trained or validated on, unless part "train" or "val" asks for that.
     """
     config = config or EvaluateConfig()
     metadata = read_metadata(checkpoint)
     model = load(checkpoint, device=pick_device(config.accelerator))
     trained = training_data(checkpoint, metadata["config"])
     settings = config.data_config(trained)
+    if config.data.get("frames", model.frames) != model.frames:
+        raise ConfigError(
+            f"data.frames: {checkpoint} lifts windows of {model.frames} frames (got {config.data['frames']!r}); the length comes "
+            "from the model, leave data.frames out"
+        )
     if not settings.paths:
         raise DataError(
             f"{checkpoint}: no training data are recorded in it, so there are no clips to evaluate on: give --data "
             "FILE_OR_FOLDER (in Python: data={'paths': [...]})"
         )
+    _require_places(checkpoint, settings, config)
     clips, part = _choose_clips(settings, trained, config, model.skeleton)
+    seen = seen_clips(clips, metadata["data_statement"])
+    if config.part not in ("train", "val"):
+        warn_of_seen(seen, clips, settings.split)
     result = evaluate_clips(
         model,
         clips,
@@ -166,6 +178,7 @@ def evaluate(checkpoint: str | Path, config: EvaluateConfig | None = None, *, pr
         "part": part,
         "data": list(settings.paths),
         "trained_on": metadata["data_statement"],
+        "seen_in_training": None if seen is None else asdict(seen),
         "versions": metadata["versions"],
     }
     return result
@@ -239,6 +252,21 @@ def training_data(checkpoint: str | Path, config: dict[str, Any]) -> DataConfig:
         raise CheckpointError(f"{checkpoint}: damaged description in its header ({error})") from error
 
 
+def _require_places(checkpoint: str | Path, settings: DataConfig, config: EvaluateConfig) -> None:
+    """Refuses the paths of a training that was elsewhere, and says which option gives those of here."""
+    for path in [] if "paths" in config.data else settings.paths:
+        if not Path(path).exists():
+            raise DataError(
+                f"{checkpoint}: the clips of its training are not here ({path}: no such file or folder); give "
+                "--data FILE_OR_FOLDER (in Python: data={'paths': [...]})"
+            )
+    if settings.mapping is not None and "mapping" not in config.data and not Path(settings.mapping).exists():
+        raise DataError(
+            f"{checkpoint}: the joint mapping of its training is not here ({settings.mapping}: no such file); give "
+            "--data.mapping FILE, or --data.mapping null to look among the bundled ones"
+        )
+
+
 def _up(view: ClipView) -> Tensor | None:
     """Where +Y of the world points to in the camera's axes [3] (at the first frame of a moving camera)."""
     if view.camera is None:
@@ -271,7 +299,7 @@ def _choose_clips(
     Other data than those of the training are evaluated whole unless a split is given for them.
     """
     clips = prepare_clips(settings, skeleton=skeleton)
-    foreign = [os.path.abspath(path) for path in settings.paths] != [os.path.abspath(path) for path in trained.paths]
+    foreign = [os.path.realpath(path) for path in settings.paths] != [os.path.realpath(path) for path in trained.paths]
     part, split = config.part, settings.split
     if part is None:
         own_split = "split" in config.data or not foreign

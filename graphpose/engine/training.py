@@ -25,7 +25,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from graphpose.config import TrainConfig
-from graphpose.datasets import PoseDataModule
+from graphpose.datasets import PoseDataModule, absolute_places
 from graphpose.engine.allocator import keep_freed_memory
 from graphpose.engine.callbacks import (
     EarlyStop,
@@ -58,6 +58,7 @@ class RunResult:
         metrics: the last logged figures (`train/loss`, `val/mpjpe` in mm, …).
         steps: optimiser steps done in all.
         at_end: for a resumed run that had reached its limits already, one line that says so; nothing was done then.
+        main_process: False in all processes of a training on several devices but the one that speaks for them.
     """
 
     folder: Path
@@ -66,6 +67,7 @@ class RunResult:
     metrics: dict[str, float]
     steps: int
     at_end: str = ""
+    main_process: bool = True
 
 
 def train(
@@ -108,7 +110,7 @@ def train(
     require_training_memory(model, device)
     if device.type == "cpu":
         keep_freed_memory()
-    resolved = replace(config, run=replace(config.run, output=str(folder)))
+    resolved = replace(config, data=absolute_places(config.data), run=replace(config.run, output=str(folder)))
     module = LiftingModule(model, config.optim, config.run.seed, config.run.log_every, config.run.max_steps)
     if saved is not None:
         _check_fits(checkpoint, saved["state_dict"], module)
@@ -130,7 +132,12 @@ def train(
         keep.finish(trainer, module)
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
     return RunResult(
-        folder, folder / "best.safetensors", folder / "last.safetensors", metrics, int(trainer.global_step)
+        folder,
+        folder / "best.safetensors",
+        folder / "last.safetensors",
+        metrics,
+        int(trainer.global_step),
+        main_process=trainer.is_global_zero,
     )
 
 

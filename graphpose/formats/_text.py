@@ -91,5 +91,8 @@ class Lines:
 
 def whole_frames_hint(frames: int) -> str:
     """How a file that was cut short after `frames` whole frames can be read all the same; nothing where there is none."""
-    option = "allow_truncated=True (data info, data check: --allow-truncated)"
+    option = (
+        "allow_truncated=True (data info, data check: --allow-truncated; "
+        "train, evaluate: --data.reader_options '{allow_truncated: true}')"
+    )
     return f"; {option} reads the {frames} whole frames" if frames else ""

@@ -72,6 +72,8 @@ def test_a_run_is_evaluated_on_its_test_clips_and_reported(trained: Path, capsys
     assert "trot" in page
     assert "hound5" in page
     assert 'src="http' not in page
+    assert f'<main><p class="note">{text.splitlines()[0]}</p>' in page
+    assert f"; checkpoint {trained / 'run' / 'best.safetensors'}; 1 clip, 4 views, 80 frames" in page
     assert poster.read_bytes().startswith(b"\x89PNG")
 
 
@@ -79,6 +81,7 @@ def test_keypoints_are_lifted_from_file_to_file(trained: Path) -> None:
     keypoints = np.random.default_rng(1).normal(size=(13, 5, 2)).astype(np.float32)
     np.savez(trained / "in.npz", keypoints=keypoints, fps=30.0)
     words = ["predict", trained / "run" / "best.safetensors", trained / "in.npz", trained / "out.npz"]
+    words += ["--skeleton", trained / "hound.yaml"]
     assert main([str(word) for word in words]) == 0
     positions = np.load(trained / "out.npz")["positions"]
     assert positions.shape == (13, 5, 3)

@@ -47,3 +47,14 @@ def test_limbs_of_one_bone_and_of_many_are_judged(bones: int) -> None:
     time = torch.arange(60) / 60.0
     with pytest.warns(ImplausibleMotionWarning, match="pulled down with 40 m/s2"):
         warn_if_implausible(clip(bones, -20 * time**2), 0.01)  # half of 40 m/s2
+
+
+def test_the_warnings_name_the_options_of_the_command_line() -> None:
+    time = torch.arange(60) / 60.0
+    with pytest.warns(
+        ImplausibleMotionWarning, match=r"fps=30 \(data info, data check: --fps; train, evaluate: --data.rec"
+    ):
+        warn_if_implausible(clip(2, -20 * time**2), 0.01)
+    giant = clip(2, torch.zeros(60))
+    with pytest.warns(ImplausibleMotionWarning, match=r"--scale; train, evaluate: --data\.scale"):
+        warn_if_implausible(giant.replace(positions=100 * giant.positions), 1.0)

@@ -22,16 +22,22 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--allow-truncated", action="store_true", help="read the whole frames of files that were cut short"
     )
-    parser.add_argument("--skeleton", type=str, help="skeleton of files that hold none")
+    parser.add_argument(
+        "--skeleton", type=str, help="skeleton of npz files that name no joints, or the ASF file of AMC files"
+    )
 
 
 def run(args: Namespace) -> None:
     """A table of the clips and their sums."""
     from graphpose.formats import read_all
+    from graphpose.skeleton import Skeleton
 
-    options = {
-        name: args[name] for name in ("scale", "fps", "skeleton", "allow_truncated") if args.get(name) is not None
-    }
+    options = {name: args[name] for name in ("scale", "fps", "allow_truncated") if args.get(name) is not None}
+    skeleton = args.get("skeleton")
+    if skeleton is not None and skeleton.lower().endswith(".asf"):
+        options["skeleton"] = skeleton
+    elif skeleton is not None:
+        options["nameless"] = Skeleton.load(skeleton)
     facts = [clip.summary() for clip in read_all(args["path"], **options)]
     print(table(facts))
     print(summary(facts))

@@ -1,0 +1,96 @@
+"""The clips that a configuration names: read, put on one skeleton and at one rate, and marked so that they are known again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from graphpose.config import DataConfig
+from graphpose.errors import DataError
+from graphpose.motion import MotionClip
+from graphpose.skeleton import Skeleton
+
+__all__ = ["absolute_places", "content_of", "prepare_clips"]
+
+_CONTENT = "content hash"  # with a blank, so that no group of a name pattern is called so
+
+
+def prepare_clips(
+    config: DataConfig, clips: Sequence[MotionClip] | None = None, *, skeleton: Skeleton | None = None
+) -> list[MotionClip]:
+    """The clips of `config.paths` (or those given) on the configured skeleton and at the configured rate.
+
+    Args:
+        config: paths, reader options, skeleton, mapping and rate.
+        clips: clips to use in place of `config.paths`.
+        skeleton: the target skeleton itself, in place of `config.skeleton` (a trained model brings its own).
+
+    Raises:
+        DataError: no clip, or a clip slower than `config.fps` (frames are never invented).
+        FormatError: files that cannot be read; SkeletonError: no mapping to the configured skeleton.
+    """
+    target = skeleton
+    if target is None and config.skeleton is not None:
+        target = Skeleton.load(config.skeleton)
+    if clips is None:
+        clips = _read(config, target)
+    if not clips:
+        raise DataError("expected at least one clip (got none)")
+    marked = (clip.replace(tags={**clip.tags, _CONTENT: content_of(clip)}) for clip in clips)
+    return [_at_rate(clip if target is None else clip.to(target, config.mapping), config.fps) for clip in marked]
+
+
+def content_of(clip: MotionClip) -> str:
+    """16 hexadecimal digits that a recording keeps through copies, other names, mapping, resampling and cutting.
+
+    They are those of the clip as it was read, which `prepare_clips` notes in its tags.
+    """
+    noted = clip.tags.get(_CONTENT)
+    if noted is not None:
+        return noted
+    values = clip.positions if clip.positions is not None else clip.keypoints
+    assert values is not None
+    content = torch.as_tensor(values).detach().cpu().contiguous().numpy()
+    return hashlib.blake2b(content.data, digest_size=8).hexdigest()
+
+
+def absolute_places(config: DataConfig) -> DataConfig:
+    """`config` with absolute paths of clips, skeleton file and mapping file, for use from another folder."""
+    skeleton = config.skeleton
+    if skeleton is not None and skeleton not in Skeleton.available():
+        skeleton = os.path.abspath(skeleton)
+    mapping = None if config.mapping is None else os.path.abspath(config.mapping)
+    return replace(config, paths=[os.path.abspath(path) for path in config.paths], skeleton=skeleton, mapping=mapping)
+
+
+def _read(config: DataConfig, skeleton: Skeleton | None) -> list[MotionClip]:
+    from graphpose.formats import read_all
+
+    if not config.paths:
+        raise DataError("data.paths: expected files or folders with clips (got none)")
+    for path in config.paths:
+        if not Path(path).exists():
+            raise DataError(f"{path}: no such file or folder (in data.paths); give --data FILE_OR_FOLDER")
+    options: dict[str, Any] = {**config.reader_options}
+    if skeleton is not None:
+        options["nameless"] = skeleton
+    return read_all(
+        config.paths, scale=config.scale, fps=config.recorded_fps, name_pattern=config.name_pattern, **options
+    )
+
+
+def _at_rate(clip: MotionClip, fps: float | None) -> MotionClip:
+    if fps is None or abs(clip.fps - fps) <= 1e-6 * fps:
+        return clip
+    if clip.fps < fps:
+        raise DataError(
+            f"clip {clip.name!r} has {clip.fps:g} frames/s, data.fps asks for {fps:g}: set data.fps to {clip.fps:g} or lower, "
+            "or null to keep each clip's own rate (data.recorded_fps corrects a rate that the file gives wrongly)"
+        )
+    return clip.resample(fps)
