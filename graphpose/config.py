@@ -115,6 +115,7 @@ class DataConfig:
         skeleton: name or YAML file of the skeleton to train on; null takes the clips' own.
         mapping: YAML file of a joint mapping from the clips' skeleton to it; null looks among the bundled ones.
         scale: metres per unit of the files; null takes each format's own.
+        recorded_fps: frames per second of the files, in place of what they say; null believes them.
         fps: frames per second to resample to; null keeps each clip's.
         frames: frames T of a window.
         stride: frames between the starts of training windows; null is `frames` (no overlap).
@@ -126,16 +127,18 @@ class DataConfig:
         confidence: give the model each keypoint's confidence as a third input.
         flip: mirror each training window with probability 1/2, through the skeleton's left/right pairs; without pairs, never.
         split: the split.
-        batch_size: windows in a training step.
+        batch_size: windows in a training step of each process; `run.devices` times as many in all.
         workers: loader processes; 0 loads in the training process.
         name_pattern: regular expression with the named groups `subject` and `action`, searched in each file's path.
-        reader_options: options of the file format, such as `{annotation: annot3}` for MPI-INF-3DHP.
+        reader_options: options of the file format, such as `{allow_truncated: true}` for files that were cut short, or
+            `{annotation: annot3}` for MPI-INF-3DHP.
     """
 
     paths: list[str] = field(default_factory=list)
     skeleton: str | None = None
     mapping: str | None = None
     scale: float | None = None
+    recorded_fps: float | None = None
     fps: float | None = 30.0
     frames: int = 27
     stride: int | None = None
@@ -152,8 +155,9 @@ class DataConfig:
     reader_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        known = {"scale", "fps", "skeleton", "name_pattern", "progress"} & set(self.reader_options)
+        known = {"scale", "fps", "skeleton", "nameless", "name_pattern", "progress"} & set(self.reader_options)
         _require(not known, "reader_options", "options of a format; these have a setting of their own", sorted(known))
+        _positive("recorded_fps", self.recorded_fps, optional=True)
         _positive("scale", self.scale, optional=True)
         _positive("fps", self.fps, optional=True)
         _require(self.frames >= 1, "frames", "at least 1", self.frames)
@@ -234,7 +238,7 @@ class RunConfig:
         precision: "32-true", or mixed precision.
         clip_grad: largest norm of the gradient; null clips nothing.
         patience: epochs without a better validation MPJPE before stopping early; null never stops early.
-        devices: how many devices of a machine, or "auto".
+        devices: how many devices of a machine, or "auto"; each takes `data.batch_size` windows a step.
         nodes: how many machines train together (started by `torchrun` or SLURM).
         accelerator: "cpu", "gpu", "mps", or "auto".
         strategy: Lightning's strategy for several devices, e.g. "ddp".
@@ -291,6 +295,14 @@ class TrainConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     run: RunConfig = field(default_factory=RunConfig)
+
+    def __post_init__(self) -> None:
+        frames = self.model.options.get("frames", self.data.frames)
+        if frames != self.data.frames:
+            raise ConfigError(
+                f"model.options.frames: expected data.frames, {self.data.frames} (got {frames!r}); the model is as long as the "
+                "windows: set data.frames alone"
+            )
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, source: str = "") -> TrainConfig:

@@ -17,6 +17,7 @@ __all__ = [
     "FormatError",
     "GraphposeError",
     "SkeletonError",
+    "nearest",
     "unknown_name",
 ]
 
@@ -56,6 +57,19 @@ class CheckpointError(GraphposeError):
     """Weights that do not fit, or a checkpoint file that is damaged or of another kind."""
 
 
+def nearest(name: str, choices: Iterable[str]) -> str | None:
+    """The choice that `name` resembles or is the beginning of; None where it is like none of them.
+
+    >>> nearest("ktp", ["mpjpe", "ktpformer"])
+    'ktpformer'
+    >>> nearest("colour", ["source", "joints"])
+    """
+    names = [str(choice) for choice in choices]
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    begun = (choice for choice in names if len(str(name)) > 1 and choice.startswith(str(name)))
+    return close[0] if close else next(begun, None)
+
+
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> str:
     """The message for an unknown `name`: the nearest choice first, then all of them.
 
@@ -63,6 +77,6 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> str:
     "unknown joint 'Rhipp' (did you mean 'Rhip'?); choose from: Rhip, Lhip"
     """
     names = [str(choice) for choice in choices]
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    close = nearest(name, names)
+    hint = f" (did you mean {close!r}?)" if close is not None else ""
     return f"unknown {kind} {name!r}{hint}; choose from: {', '.join(names) if names else 'nothing is registered'}"

@@ -235,3 +235,11 @@ def test_merge_leaves_its_arguments_alone() -> None:
 def test_all_names_exist() -> None:
     for name in config_module.__all__:
         assert hasattr(config_module, name)
+
+
+def test_a_model_of_another_length_than_the_windows_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"model\.options\.frames: expected data\.frames, 9 \(got 27\).*set data\.frames"
+    ):
+        TrainConfig.from_dict({"data": {"frames": 9}, "model": {"options": {"frames": 27}}})
+    TrainConfig.from_dict({"data": {"frames": 9}, "model": {"options": {"frames": 9}}})

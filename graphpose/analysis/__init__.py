@@ -14,7 +14,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from graphpose.analysis.evaluation_report import report_evaluation, telling_clips, telling_examples
+    from graphpose.analysis.evaluation_report import (
+        describe_evaluation,
+        report_evaluation,
+        telling_clips,
+        telling_examples,
+    )
     from graphpose.analysis.example import Example
     from graphpose.analysis.extras import MissingExtraError
     from graphpose.analysis.history import read_history
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "Example": "example",
     "MissingExtraError": "extras",
+    "describe_evaluation": "evaluation_report",
     "poster": "still",
     "Table": "tables",
     "read_history": "history",
@@ -38,6 +44,7 @@ __all__ = [
     "Example",
     "MissingExtraError",
     "Table",
+    "describe_evaluation",
     "poster",
     "read_history",
     "report_evaluation",

@@ -18,7 +18,32 @@ from graphpose.analysis.tables import Table
 if TYPE_CHECKING:
     from graphpose.engine import Evaluation, LiftedClip
 
-__all__ = ["report_evaluation", "telling_clips", "telling_examples"]
+__all__ = ["describe_evaluation", "report_evaluation", "telling_clips", "telling_examples"]
+
+
+def describe_evaluation(evaluation: Evaluation) -> str:
+    """What was evaluated, and how, in one line: part, protocol, flip averaging, data, checkpoint, how much of it.
+
+    Each view of a clip counts, and so do the frames in it. Clips that the training saw are counted where there are any;
+    what the evaluation does not know is left out.
+    """
+    info = evaluation.info
+    part = f"{info['part']} clips" if "part" in info else ""
+    flipped = "averaged over the mirror image" if evaluation.flip else "no flip"
+    how = ", ".join(filter(None, [part, f"protocol {evaluation.protocol}", flipped]))
+    checkpoint = f"checkpoint {info['checkpoint']}" if "checkpoint" in info else ""
+    first = sum(clip.view == 0 for clip in evaluation.clips)
+    amount = (
+        f"{_count(first, 'clip')}, {_count(len(evaluation.clips), 'view')}, {_count(evaluation.errors.frames, 'frame')}"
+    )
+    seen = info.get("seen_in_training") or {"trained_on": 0, "validated_on": 0}
+    count = seen["trained_on"] + seen["validated_on"]
+    known = f"{count} of {_count(seen['clips'], 'clip')} seen in the training" if count else ""
+    return "; ".join(filter(None, [how, ", ".join(info.get("data", [])), checkpoint, amount, known]))
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def report_evaluation(evaluation: Evaluation, path: str | Path, *, run: str | Path | None = None) -> Path:
@@ -44,6 +69,7 @@ def report_evaluation(evaluation: Evaluation, path: str | Path, *, run: str | Pa
     return write_report(
         path,
         title=f"{evaluation.info.get('model', 'Evaluation')} on {evaluation.skeleton.name}",
+        subtitle=describe_evaluation(evaluation),
         tables=[evaluation.table(), *measured],
         curves=[] if folder is None else _history(folder),
         examples=telling_examples(evaluation),

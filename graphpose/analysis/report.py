@@ -42,6 +42,7 @@ def write_report(
     path: str | Path,
     *,
     title: str,
+    subtitle: str = "",
     tables: Sequence[TableLike | ErrorTable] = (),
     summary: Mapping[str, object] | None = None,
     curves: Sequence[Mapping[str, float]] = (),
@@ -55,6 +56,7 @@ def write_report(
     Args:
         path: of the HTML file.
         title: heading and window title.
+        subtitle: one line below it, e.g. what was evaluated.
         tables: an `ErrorTable` gives one table each by action, subject, joint and clip and, the first of them, the
             summary and the error per joint where these are not given. Other objects have `title`, `columns` and `rows`
             (first cell the label), see `Table`. NaN is shown as a dash.
@@ -64,7 +66,7 @@ def write_report(
             page heavy.
         per_joint_error: `[J]` metres on `skeleton`, NaN where unknown.
         skeleton: of `per_joint_error`.
-        config: text of the resolved configuration, shown folded.
+        config: text of the configuration of the training, shown folded.
 
     Raises:
         DataError: `per_joint_error` without a skeleton, or of another number of joints.
@@ -94,18 +96,19 @@ def write_report(
     if curves:
         sections.append(("training", "Training", _curve_section(curves, figures)))
     if config:
-        html = f'<summary>Show the resolved configuration</summary><pre tabindex="0">{escape(config)}</pre>'
-        sections.append(("config", "Configuration", f'<details class="card">{html}</details>'))
+        html = f'<summary>Show the settings of the training</summary><pre tabindex="0">{escape(config)}</pre>'
+        sections.append(("config", "Configuration of the training", f'<details class="card">{html}</details>'))
 
     links = "".join(f'<a href="#{name}">{heading}</a>' for name, heading, _ in sections)
     head = f"<header><h1>{escape(title)}</h1><nav>{links}</nav></header>"
+    note = f'<p class="note">{escape(subtitle)}</p>' if subtitle else ""
     parts = [f'<section id="{name}"><h2>{heading}</h2>{content}</section>' for name, heading, content in sections]
     drawn = ",".join(f'"{name}":{figure.to_json()}' for name, figure in figures.items())
     colours = f'"light":{embed(LIGHT)},"dark":{embed(DARK)}'
     text = document(
         title=title,
         colours=css_variables(),
-        body=f"{head}<main>{cards(summary or {})}{''.join(parts)}</main>",
+        body=f"{head}<main>{note}{cards(summary or {})}{''.join(parts)}</main>",
         data=f'{{{colours},"players":{embed(players)},"figures":{{{embed(drawn)}}}}}',
         plotly=_offline.get_plotlyjs(),
         footer=f"Made by graphpose {graphpose.__version__}. Figures by plotly.js (MIT licence), inside this file.",

@@ -56,8 +56,9 @@ def poster(
         for axes in grid.flat:
             axes.set_axis_off()
         chosen = np.unique(np.linspace(0, example.frames - 1, frames).round().astype(int))
-        _flat_row(grid[0], example, chosen)
-        _space_row(grid[1], example, chosen, azimuth)
+        used = grid[:, : len(chosen)]  # a clip shorter than the row leaves the last places empty
+        _flat_row(used[0], example, chosen)
+        _space_row(used[1], example, chosen, azimuth)
         heading = {"x": 0.01, "ha": "left", "fontsize": 11, "color": LIGHT["text"], "parse_math": False}
         part.suptitle(example.name, **heading)
     _legend(figure, examples)
@@ -86,7 +87,7 @@ def _flat_row(row: Iterable[Axes], example: Example, chosen: np.ndarray) -> None
     middle = _midpoint(shown)
     shown = shown - middle
     low, high = finite_bounds(shown, least=0.7)
-    for column, (axes, t) in enumerate(zip(row, chosen, strict=False)):
+    for column, (axes, t) in enumerate(zip(row, chosen, strict=True)):
         _bones(axes, example.skeleton, shown[column], colours, linewidth=2.0)
         axes.scatter(shown[column, :, 0], shown[column, :, 1], s=7, c=colours, zorder=3)
         _frame(axes, low, high, down=True)
@@ -103,7 +104,7 @@ def _space_row(row: Iterable[Axes], example: Example, chosen: np.ndarray, azimut
     target = None if truth is None else turntable(truth[chosen] - middle, azimuth)
     low, high = finite_bounds(predicted, *([] if target is None else [target]), least=0.7)
     error = example.frame_error()
-    for column, (axes, t) in enumerate(zip(row, chosen, strict=False)):
+    for column, (axes, t) in enumerate(zip(row, chosen, strict=True)):
         if target is not None:
             _bones(
                 axes,

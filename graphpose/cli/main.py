@@ -32,7 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         try:
-            return _dispatch(words)
+            try:
+                return _dispatch(words)
+            finally:
+                sys.stdout.flush()  # here, where a reader that has gone away is no error
         except UsageError as error:
             return _fail(error, BAD_USAGE, debug)
         except (
@@ -70,23 +73,26 @@ def _dispatch(words: list[str]) -> int:
         raise UsageError(unknown_name("command", words[0], dict.fromkeys(command[0] for command in known)))
     if len(words) > 1 and words[1] not in ("-h", "--help"):
         raise UsageError(unknown_name(f"{words[0]} command", words[1], (command[1] for command in group)))
-    print(_overview(group))
+    print(_overview(group, words[0]))
     return 0 if len(words) > 1 else BAD_USAGE
 
 
-def _overview(known: Mapping[tuple[str, ...], Command]) -> str:
-    width = max(len(command.name) for command in known.values())
-    lines = [f"  {command.name:<{width}}  {command.summary}" for command in known.values()]
+def _overview(known: Mapping[tuple[str, ...], Command], group: str = "") -> str:
+    """The help of the whole, or of one group of commands."""
+    program = f"graphpose {group}".rstrip()
+    summaries = {command.name.removeprefix(f"{group} "): command.summary for command in known.values()}
+    width = max(map(len, summaries))
+    lines = [f"  {name:<{width}}  {summary}" for name, summary in summaries.items()]
     return "\n".join(
         [
-            "usage: graphpose COMMAND [ARGUMENT ...]",
+            f"usage: {program} COMMAND [ARGUMENT ...]",
             "",
             "3D human pose from 2D keypoints, on any skeleton.",
             "",
             "commands:",
             *lines,
             "",
-            "`graphpose COMMAND --help` explains a command, `--version` prints the version;",
+            f"`{program} COMMAND --help` explains a command, `graphpose --version` prints the version;",
             "with `--debug` an error shows its traceback.",
         ]
     )

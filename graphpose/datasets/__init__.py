@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphpose.datasets.augmentation import Augmentation, flip_points
-from graphpose.datasets.clips import prepare_clips
+from graphpose.datasets.clips import absolute_places, content_of, prepare_clips
 from graphpose.datasets.datamodule import PoseDataModule
 from graphpose.datasets.loader import PoseLoader
 from graphpose.datasets.sampler import WindowSampler
@@ -27,7 +27,9 @@ __all__ = [
     "StoredClip",
     "Views",
     "WindowSampler",
+    "absolute_places",
     "check_leaks",
+    "content_of",
     "counted_frames",
     "flip_points",
     "is_store",

@@ -1,12 +1,16 @@
-"""The clips that a configuration names: read, put on one skeleton and at one rate; or those of a store, as they lie there."""
+"""The clips that a configuration names: read, put on one skeleton and at one rate, and marked so that they are known again;
+or those of a store, as they lie there."""
 
 from __future__ import annotations
 
-import zipfile
+import hashlib
+import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 
 from graphpose.config import DataConfig
 from graphpose.datasets.store import ClipStore, is_store
@@ -14,7 +18,9 @@ from graphpose.errors import DataError
 from graphpose.motion import MotionClip
 from graphpose.skeleton import Skeleton
 
-__all__ = ["prepare_clips"]
+__all__ = ["absolute_places", "content_of", "prepare_clips"]
+
+_CONTENT = "content hash"  # with a blank, so that no group of a name pattern is called so
 
 
 def prepare_clips(
@@ -39,20 +45,43 @@ def prepare_clips(
     target = skeleton
     if target is None and config.skeleton is not None:
         target = Skeleton.load(config.skeleton)
-    if clips is None and any(is_store(path) for path in config.paths):
-        stored = _stored(config, target)
-        if check is not None:
-            for clip in stored:
-                check(clip)
-        return stored
-    if clips is None:
+    stored = clips is None and any(is_store(path) for path in config.paths)
+    if stored:
+        clips = _stored(config, target)
+    elif clips is None:
         clips = _read(config, target)
     if not clips:
         raise DataError("expected at least one clip (got none)")
     if check is not None:
         for clip in clips:
             check(clip)
-    return [_at_rate(clip if target is None else clip.to(target, config.mapping), config.fps) for clip in clips]
+    if stored:
+        return list(clips)
+    marked = (clip.replace(tags={**clip.tags, _CONTENT: content_of(clip)}) for clip in clips)
+    return [_at_rate(clip if target is None else clip.to(target, config.mapping), config.fps) for clip in marked]
+
+
+def content_of(clip: MotionClip) -> str:
+    """16 hexadecimal digits that a recording keeps through copies, other names, mapping, resampling and cutting.
+
+    They are those of the clip as it was read, which `prepare_clips` notes in its tags.
+    """
+    noted = clip.tags.get(_CONTENT)
+    if noted is not None:
+        return noted
+    values = clip.positions if clip.positions is not None else clip.keypoints
+    assert values is not None
+    content = torch.as_tensor(values).detach().cpu().contiguous().numpy()
+    return hashlib.blake2b(content.data, digest_size=8).hexdigest()
+
+
+def absolute_places(config: DataConfig) -> DataConfig:
+    """`config` with absolute paths of clips, skeleton file and mapping file, for use from another folder."""
+    skeleton = config.skeleton
+    if skeleton is not None and skeleton not in Skeleton.available():
+        skeleton = os.path.abspath(skeleton)
+    mapping = None if config.mapping is None else os.path.abspath(config.mapping)
+    return replace(config, paths=[os.path.abspath(path) for path in config.paths], skeleton=skeleton, mapping=mapping)
 
 
 def _stored(config: DataConfig, skeleton: Skeleton | None) -> list[MotionClip]:
@@ -69,7 +98,7 @@ def _stored(config: DataConfig, skeleton: Skeleton | None) -> list[MotionClip]:
         raise DataError(
             f"{path}: the store is on skeleton {store.skeleton.name!r}, asked for is {skeleton.name!r}; leave data.skeleton out, or {way}"
         )
-    for name in ("mapping", "scale", "name_pattern", "reader_options"):
+    for name in ("mapping", "scale", "recorded_fps", "name_pattern", "reader_options"):
         value, kept = getattr(config, name), store.settings[name]
         if value and value != kept:
             raise DataError(
@@ -89,26 +118,15 @@ def _read(config: DataConfig, skeleton: Skeleton | None) -> list[MotionClip]:
 
     if not config.paths:
         raise DataError("data.paths: expected files or folders with clips (got none)")
-    options: dict[str, Any] = {"scale": config.scale, "name_pattern": config.name_pattern, **config.reader_options}
-    nameless = [path for path in config.paths if skeleton is not None and _is_nameless(path, len(skeleton))]
-    named = [path for path in config.paths if path not in nameless]
-    clips = read_all(named, **options) if named else []
-    return clips + (read_all(nameless, skeleton=skeleton, **options) if nameless else [])
-
-
-def _is_nameless(path: str, joints: int) -> bool:
-    """Whether an npz file says nothing about its joints, so that they are those of the skeleton asked for.
-
-    The reader takes 17 nameless joints for those of Human3.6M; they are mapped when a skeleton with another number is asked for.
-    """
-    if not (path.endswith(".npz") and zipfile.is_zipfile(path)):
-        return False
-    with np.load(path, allow_pickle=False) as file:
-        key = next((key for key in ("positions", "keypoints") if key in file.files), None)
-        if key is None or {"joints", "skeleton"} & set(file.files):
-            return False
-        shape = file[key].shape
-        return len(shape) > 1 and (shape[1] == joints or shape[1] != 17)
+    for path in config.paths:
+        if not Path(path).exists():
+            raise DataError(f"{path}: no such file or folder (in data.paths); give --data FILE_OR_FOLDER")
+    options: dict[str, Any] = {**config.reader_options}
+    if skeleton is not None:
+        options["nameless"] = skeleton
+    return read_all(
+        config.paths, scale=config.scale, fps=config.recorded_fps, name_pattern=config.name_pattern, **options
+    )
 
 
 def _at_rate(clip: MotionClip, fps: float | None) -> MotionClip:
@@ -117,6 +135,6 @@ def _at_rate(clip: MotionClip, fps: float | None) -> MotionClip:
     if clip.fps < fps:
         raise DataError(
             f"clip {clip.name!r} has {clip.fps:g} frames/s, data.fps asks for {fps:g}: set data.fps to {clip.fps:g} or lower, "
-            "or null to keep each clip's own rate"
+            "or null to keep each clip's own rate (data.recorded_fps corrects a rate that the file gives wrongly)"
         )
     return clip.resample(fps)

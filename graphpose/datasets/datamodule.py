@@ -10,7 +10,7 @@ from lightning.pytorch import LightningDataModule
 
 from graphpose.config import DataConfig
 from graphpose.datasets.augmentation import Augmentation
-from graphpose.datasets.clips import prepare_clips
+from graphpose.datasets.clips import absolute_places, content_of, prepare_clips
 from graphpose.datasets.loader import PoseLoader
 from graphpose.datasets.splits import Split, split_clips
 from graphpose.datasets.views import Views
@@ -107,16 +107,20 @@ class PoseDataModule(LightningDataModule):
         return self.windows[part]
 
     def data_statement(self) -> dict[str, Any]:
-        """What the data were, for the checkpoint: paths, skeleton, rate, and the clips and frames of each part."""
+        """What the data were, for the checkpoint: paths, skeleton, rate, and the clips and frames of each part.
+
+        `content` is a hash of each recording (`content_of`), by which `evaluate` knows it again under any name.
+        """
         self.setup()
         assert self.split is not None
         return {
-            "paths": list(self.config.paths),
+            "paths": list(absolute_places(self.config).paths),
             "skeleton": self.skeleton.name,
             "fps": sorted({clip.fps for clips in self.split.parts().values() for clip in clips}),
             **{
                 part: {
                     "clips": [clip.name for clip in clips],
+                    "content": [content_of(clip) for clip in clips],
                     "frames": sum(len(clip) for clip in clips),
                     "subjects": sorted({clip.subject for clip in clips if clip.subject is not None}),
                 }

@@ -43,7 +43,7 @@ class ClipStore:
 
     Attributes:
         path: its folder.
-        settings: how its clips were prepared: skeleton, mapping, scale, fps, name_pattern.
+        settings: how its clips were prepared: skeleton, mapping, scale, rates, name_pattern, reader options.
         skeleton: that of all clips.
         clips: every clip, without its frames.
         skipped: (source file, fault) of the files that were left out.

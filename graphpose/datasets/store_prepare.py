@@ -275,6 +275,7 @@ def _settings(config: DataConfig) -> dict[str, Any]:
         "mapping": config.mapping,
         "mapping_sha256": mapping,
         "scale": config.scale,
+        "recorded_fps": config.recorded_fps,
         "fps": config.fps,
         "name_pattern": config.name_pattern,
         "reader_options": dict(config.reader_options),
@@ -332,6 +333,6 @@ def _faults(store: Path, faults: Sequence[tuple[str, str]], total: int) -> Sourc
     more = f"; and {len(lines) - 5} more" if len(lines) > 5 else ""
     return SourceFaults(
         f"{store}: {len(lines)} of {total} source files cannot be used: {'; '.join(lines[:5])}{more}. Mend or remove them and run the "
-        "same command again, or leave them out with --skip-broken; the rest is kept",
+        "same command again, or leave them out with --skip_broken; the rest is kept",
         lines,
     )

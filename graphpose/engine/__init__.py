@@ -11,6 +11,7 @@ from graphpose.engine.lifting_module import LiftingModule
 from graphpose.engine.outcome import Evaluation, LiftedClip
 from graphpose.engine.prediction import predict, predict_clip, predict_file
 from graphpose.engine.result_file import read_result
+from graphpose.engine.seen_clips import SeenClipsWarning
 from graphpose.engine.training import RunResult, train
 from graphpose.engine.windowed_lifting import lift_clips, lift_windows
 
@@ -19,6 +20,7 @@ __all__ = [
     "LiftedClip",
     "LiftingModule",
     "RunResult",
+    "SeenClipsWarning",
     "TrainingInterrupted",
     "evaluate",
     "evaluate_clips",

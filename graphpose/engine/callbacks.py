@@ -11,12 +11,20 @@ from types import FrameType
 from typing import Any
 
 import lightning.pytorch as L
-from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping, TQDMProgressBar
 
 from graphpose.engine.lifting_module import LiftingModule
-from graphpose.models import save
+from graphpose.models import read_metadata, save
 
-__all__ = ["GracefulInterrupt", "KeepWeights", "StopTraining", "TrainingInterrupted"]
+__all__ = [
+    "EarlyStop",
+    "GracefulInterrupt",
+    "KeepWeights",
+    "LastCheckpoint",
+    "ProgressBar",
+    "StopTraining",
+    "TrainingInterrupted",
+]
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -48,7 +56,13 @@ class KeepWeights(Callback):
         return {"best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best = state_dict["best"]
+        # The validation where `max_steps` ends an epoch in its middle comes after the checkpoint.
+        self.best = min(state_dict["best"], self._best_on_disk())
+
+    def _best_on_disk(self) -> float:
+        path = self.folder / "best.safetensors"
+        found = float(read_metadata(path)["metrics"].get("val/mpjpe", math.inf)) if path.is_file() else math.inf
+        return math.inf if math.isnan(found) else found
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.sanity_checking or "val/mpjpe" not in trainer.callback_metrics:
@@ -76,6 +90,60 @@ class KeepWeights(Callback):
                 data_statement=self.data_statement,
                 metrics={**metrics, "step": float(trainer.global_step)},
             )
+
+
+class LastCheckpoint(Checkpoint):
+    """Writes `last.ckpt` after each epoch, ends the training after `max_steps`, and writes it there too.
+
+    Lightning's own `max_steps` counts the epoch that it cuts as ended: a run made longer would skip the batches left in it.
+    Here the checkpoint is written before the epoch is left, and the longer run equals one that was never stopped.
+    """
+
+    def __init__(self, folder: Path, max_steps: int | None) -> None:
+        self.path = folder / "last.ckpt"
+        self.max_steps = math.inf if max_steps is None else max_steps
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.global_step >= self.max_steps:
+            trainer.should_stop = True
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        if trainer.global_step >= self.max_steps:
+            trainer.should_stop = True
+            if not _at_epoch_end(trainer):
+                trainer.save_checkpoint(self.path)
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if _at_epoch_end(trainer):
+            trainer.save_checkpoint(self.path)
+
+
+def _at_epoch_end(trainer: L.Trainer) -> bool:
+    return bool(trainer.fit_loop.epoch_loop.batch_progress.is_last_batch)
+
+
+class EarlyStop(EarlyStopping):
+    """Stops after `patience` validations without a better MPJPE; a resumed run keeps the count, not the patience."""
+
+    def __init__(self, patience: int) -> None:
+        # After validation: the end of an epoch that a limit cut has no figures of its own.
+        super().__init__("val/mpjpe", patience=patience, check_on_train_epoch_end=False)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict({**state_dict, "patience": self.patience})
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+
+
+class ProgressBar(TQDMProgressBar):
+    """Lightning's bar, which ends its line when the training is interrupted, so that the message stands on its own."""
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        for bar in (self._val_progress_bar, self._train_progress_bar):
+            if bar is not None:
+                bar.close()
 
 
 class GracefulInterrupt(Callback):

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from graphpose.errors import ConfigError
+from graphpose.nn.memory import gibibytes, machine_memory
 
-__all__ = ["autocast", "pick_device", "place_of"]
+__all__ = ["autocast", "pick_device", "place_of", "require_training_memory"]
 
 _MIXED = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
 
@@ -43,3 +44,18 @@ def autocast(precision: str, device: torch.device) -> contextlib.AbstractContext
     if precision in _MIXED:
         return torch.autocast(device.type, _MIXED[precision])
     return contextlib.nullcontext()
+
+
+def require_training_memory(model: nn.Module, device: torch.device) -> None:
+    """Refuses to train on the CPU what cannot fit: weights, their gradients and AdamW's two moments, and the buffers.
+
+    Raises:
+        ConfigError: they exceed the memory of the machine (which would end the process without a word).
+    """
+    weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+    needed, memory = 4 * weights + sum(buffer.nbytes for buffer in model.buffers()), machine_memory()
+    if device.type == "cpu" and memory is not None and needed > memory:
+        raise ConfigError(
+            f"{type(model).__name__}: weights, gradients and optimiser need {gibibytes(needed)} to train, this machine has "
+            f"{gibibytes(memory)}: use a smaller model or shorter windows (data.frames)"
+        )

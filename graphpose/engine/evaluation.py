@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from graphpose.engine.evaluated_input import (
 )
 from graphpose.engine.outcome import Evaluation, LiftedClip
 from graphpose.engine.protocols import PROTOCOLS, Lift, lift_by
+from graphpose.engine.seen_clips import seen_clips, warn_of_seen
 from graphpose.engine.windowed_lifting import lift_clips
 from graphpose.errors import CheckpointError, ConfigError, DataError, unknown_name
 from graphpose.metrics import ErrorTable, mean_pose, scale_to
@@ -65,13 +67,29 @@ def evaluate(checkpoint: str | Path, config: EvaluateConfig | None = None, *, pr
 
     Raises:
         GraphposeError: checkpoint, data or settings that cannot be used.
+
+    Warns `SeenClipsWarning` when the clips were trained or validated on, unless part "train" or "val" asks for that.
     """
     config = config or EvaluateConfig()
     metadata = read_metadata(checkpoint)
     model = load(checkpoint, device=pick_device(config.accelerator))
     trained = training_data(checkpoint, metadata["config"])
     settings = config.data_config(trained)
+    if config.data.get("frames", model.frames) != model.frames:
+        raise ConfigError(
+            f"data.frames: {checkpoint} lifts windows of {model.frames} frames (got {config.data['frames']!r}); the length comes "
+            "from the model, leave data.frames out"
+        )
+    if not settings.paths:
+        raise DataError(
+            f"{checkpoint}: no training data are recorded in it, so there are no clips to evaluate on: give --data "
+            "FILE_OR_FOLDER (in Python: data={'paths': [...]})"
+        )
+    _require_places(checkpoint, settings, config)
     clips, part = _choose_clips(settings, trained, config, model.skeleton)
+    seen = seen_clips(clips, metadata["data_statement"])
+    if config.part not in ("train", "val"):
+        warn_of_seen(seen, clips, settings.split)
     result = _evaluate(model, clips, Views.from_config(settings.views), config, None, progress)
     result.info = {
         "checkpoint": str(checkpoint),
@@ -81,6 +99,7 @@ def evaluate(checkpoint: str | Path, config: EvaluateConfig | None = None, *, pr
         "config": {**plain(config), "data": plain(settings), "part": part},
         "trained_on": metadata["data_statement"],
         "trained_with": metadata["versions"],
+        "seen_in_training": None if seen is None else asdict(seen),
     }
     return result
 
@@ -264,6 +283,21 @@ def training_data(checkpoint: str | Path, config: dict[str, Any]) -> DataConfig:
         raise CheckpointError(f"{checkpoint}: damaged description in its header ({error})") from error
 
 
+def _require_places(checkpoint: str | Path, settings: DataConfig, config: EvaluateConfig) -> None:
+    """Refuses the paths of a training that was elsewhere, and says which option gives those of here."""
+    for path in [] if "paths" in config.data else settings.paths:
+        if not Path(path).exists():
+            raise DataError(
+                f"{checkpoint}: the clips of its training are not here ({path}: no such file or folder); give "
+                "--data FILE_OR_FOLDER (in Python: data={'paths': [...]})"
+            )
+    if settings.mapping is not None and "mapping" not in config.data and not Path(settings.mapping).exists():
+        raise DataError(
+            f"{checkpoint}: the joint mapping of its training is not here ({settings.mapping}: no such file); give "
+            "--data.mapping FILE, or --data.mapping null to look among the bundled ones"
+        )
+
+
 def _up(view: ClipView) -> Tensor | None:
     """Where +Y of the world points to in the camera's axes [3] (at the first frame of a moving camera)."""
     if view.camera is None:
@@ -285,7 +319,7 @@ def _choose_clips(
             joints_in_common(clip.skeleton, config.common_joints)
 
     clips = prepare_clips(settings, skeleton=skeleton, check=has_common_joints)
-    foreign = [os.path.abspath(path) for path in settings.paths] != [os.path.abspath(path) for path in trained.paths]
+    foreign = [os.path.realpath(path) for path in settings.paths] != [os.path.realpath(path) for path in trained.paths]
     part, split = config.part, settings.split
     if part is None:
         own_split = "split" in config.data or not foreign

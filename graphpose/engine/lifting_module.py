@@ -43,14 +43,18 @@ class LiftingModule(L.LightningModule):
         config: optimiser and loss.
         seed: of everything that is drawn while training.
         log_every: steps between two logs of the terms of the loss.
+        max_steps: the limit in steps, where there is one; a learning rate that falls to the end of the run looks at it.
     """
 
-    def __init__(self, model: Lifter, config: OptimConfig, seed: int, log_every: int = 50) -> None:
+    def __init__(
+        self, model: Lifter, config: OptimConfig, seed: int, log_every: int = 50, max_steps: int | None = None
+    ) -> None:
         super().__init__()
         self.model = model
         self.optim_config = config
         self.seed = seed
         self.log_every = log_every
+        self.max_steps = max_steps
         self.loss = create_loss(config.loss, model.skeleton, **config.loss_options)
         # velocities are measured within windows, and a window of one frame has none
         names = [name for name in VALIDATION_METRICS if model.frames > 1 or name != "mpjve"]
@@ -93,7 +97,7 @@ class LiftingModule(L.LightningModule):
         optimiser = make_optimiser(self.model, self.optim_config, fused=self.trainer.gradient_clip_val is None)
         # Not from `trainer.estimated_stepping_batches`: it sets the loaders up before a checkpoint can restore their place.
         per_epoch = len(self.trainer.datamodule.train_dataloader())  # type: ignore[attr-defined]
-        limits = [self.trainer.max_steps, (self.trainer.max_epochs or -1) * per_epoch]
+        limits = [self.max_steps or -1, (self.trainer.max_epochs or -1) * per_epoch]
         steps = min((limit for limit in limits if limit > 0), default=None)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimiser, learning_rate_factor(self.optim_config, steps, per_epoch)

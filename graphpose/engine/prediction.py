@@ -18,6 +18,7 @@ from graphpose.engine.evaluation import training_data
 from graphpose.engine.windowed_lifting import lift_clips
 from graphpose.errors import DataError
 from graphpose.formats import read_all, write
+from graphpose.formats.registry import find_format
 from graphpose.models import Lifter, load, read_metadata
 from graphpose.motion import MotionClip
 
@@ -90,21 +91,28 @@ def predict_file(
     Args:
         checkpoint: a `.safetensors` file that graphpose wrote.
         source: an npz of keypoints, see `graphpose.formats.npz`.
-        target: file to write.
+        target: file to write, not the source; its folder is made where there is none.
         flip: average with the mirrored prediction.
         accelerator: where to compute.
         fps: frames per second, in place of what the file says. A file that says nothing has, with a warning, those of the
             clips that the model was trained on.
-        skeleton: name or file of the skeleton of keypoints without names; default: that of the model.
+        skeleton: name or file of the skeleton of keypoints without names; default: with a warning, that of the model.
 
     Raises:
         GraphposeError: checkpoint or file that cannot be used; nothing is written then.
     """
+    source, target = Path(source), Path(target)
+    if source.exists() and target.exists() and source.samefile(target):
+        raise DataError(f"{target}: expected another file than the input, which would be lost (got the same)")
+    writable = find_format(target).write is not None
     model = load(checkpoint, device=pick_device(accelerator))
     options: dict[str, Any] = {}
-    if Path(source).suffix.lower() == ".npz":  # the one format whose joints may go without names
+    nameless = False
+    if source.suffix.lower() == ".npz":  # the one format whose joints may go without names
         options["skeleton"] = model.skeleton if skeleton is None else skeleton
-        if fps is None and _has_no_rate(Path(source)):
+        held = _arrays(source)
+        nameless = skeleton is None and "skeleton" not in held and not held >= {"joints", "parents"}
+        if fps is None and "fps" not in held:
             fps = training_data(checkpoint, read_metadata(checkpoint)["config"]).fps
             if fps is not None:
                 warnings.warn(
@@ -114,12 +122,21 @@ def predict_file(
     if len(clips) != 1:
         raise DataError(f"{source}: expected one clip to lift (got {len(clips)})")
     lifted = predict_clip(model, clips[0], flip=flip)
+    if nameless:
+        warnings.warn(
+            f"{source}: names no joints; taken as {model.skeleton.name}, the skeleton of the model, in its order "
+            "(for another order give --skeleton; graphpose skeleton list names them)",
+            stacklevel=2,
+        )
+    if writable:
+        target.parent.mkdir(parents=True, exist_ok=True)
     write(lifted, target)
     return lifted
 
 
-def _has_no_rate(path: Path) -> bool:
+def _arrays(path: Path) -> set[str]:
+    """The names of the arrays in an npz; of a file that is none, those that nothing is to be said about."""
     if not zipfile.is_zipfile(path):
-        return False  # no npz: the reader says what is wrong
+        return {"fps", "skeleton"}  # the reader says what is wrong
     with zipfile.ZipFile(path) as archive:
-        return "fps.npy" not in archive.namelist()
+        return {name.removesuffix(".npy") for name in archive.namelist()}

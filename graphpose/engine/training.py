@@ -21,15 +21,24 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from graphpose.config import TrainConfig
-from graphpose.datasets import PoseDataModule
+from graphpose.datasets import PoseDataModule, absolute_places
 from graphpose.engine.allocator import keep_freed_memory
-from graphpose.engine.callbacks import GracefulInterrupt, KeepWeights, StopTraining, TrainingInterrupted
-from graphpose.engine.device import pick_device
+from graphpose.engine.callbacks import (
+    EarlyStop,
+    GracefulInterrupt,
+    KeepWeights,
+    LastCheckpoint,
+    ProgressBar,
+    StopTraining,
+    TrainingInterrupted,
+)
+from graphpose.engine.device import pick_device, require_training_memory
 from graphpose.engine.lifting_module import LiftingModule
+from graphpose.engine.run_end import finished
 from graphpose.errors import CheckpointError, ConfigError
 from graphpose.models import create
 from graphpose.motion import MotionClip
@@ -48,6 +57,8 @@ class RunResult:
         best, last: checkpoints that `graphpose.load` reads.
         metrics: the last logged figures (`train/loss`, `val/mpjpe` in mm, …).
         steps: optimiser steps done in all.
+        at_end: for a resumed run that had reached its limits already, one line that says so; nothing was done then.
+        main_process: False in all processes of a training on several devices but the one that speaks for them.
     """
 
     folder: Path
@@ -55,6 +66,8 @@ class RunResult:
     last: Path
     metrics: dict[str, float]
     steps: int
+    at_end: str = ""
+    main_process: bool = True
 
 
 def train(
@@ -68,7 +81,8 @@ def train(
 
     Args:
         config: data, model, optimiser and run.
-        resume: a run folder (or its `last.ckpt`) to go on from; `config` says how far. The folder stays the same.
+        resume: a run folder (or its `last.ckpt`) to go on from; `config` says how far. The folder stays the same, and a
+            run that is at its end already stays as it is.
         clips: clips to use in place of `config.data.paths`.
         progress: show the progress bar.
 
@@ -78,6 +92,8 @@ def train(
     """
     checkpoint, saved = _resume_point(resume) if resume is not None else (None, None)
     folder = Path(config.run.output) if checkpoint is None else checkpoint.parent
+    if saved is not None and (done := finished(folder, saved, config.run)) is not None:
+        return RunResult(folder, folder / "best.safetensors", folder / "last.safetensors", *done)
     if checkpoint is None and (folder / "last.ckpt").exists():
         raise ConfigError(f"{folder} holds a run already: go on with --resume {folder}, or give another run.output")
     data = PoseDataModule(config.data, clips=clips, seed=config.run.seed)
@@ -90,12 +106,14 @@ def train(
         data.skeleton,
         **{"frames": config.data.frames, "in_features": 3 if config.data.confidence else 2, **config.model.options},
     )
-    if pick_device(config.run.accelerator).type == "cpu":
+    device = pick_device(config.run.accelerator)
+    require_training_memory(model, device)
+    if device.type == "cpu":
         keep_freed_memory()
-    resolved = replace(config, run=replace(config.run, output=str(folder)))
-    module = LiftingModule(model, config.optim, config.run.seed, config.run.log_every)
+    resolved = replace(config, data=absolute_places(config.data), run=replace(config.run, output=str(folder)))
+    module = LiftingModule(model, config.optim, config.run.seed, config.run.log_every, config.run.max_steps)
     if saved is not None:
-        _check_fits(checkpoint, saved, module)
+        _check_fits(checkpoint, saved["state_dict"], module)
     keep = KeepWeights(folder, resolved.to_dict(), json.dumps(data.data_statement()))
     with warnings.catch_warnings(), _quiet():
         interrupt = GracefulInterrupt(folder)
@@ -109,27 +127,29 @@ def train(
                 trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=False)
         except StopTraining:
             raise TrainingInterrupted(folder / "last.ckpt") from None
-        if "val" in data.windows and keep.validated_step != trainer.global_step:  # the last step ended no epoch
+        if "val" in data.windows and keep.validated_step != trainer.global_step:
             trainer.validate(module, data.val_dataloader(), verbose=False)
         keep.finish(trainer, module)
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
     return RunResult(
-        folder, folder / "best.safetensors", folder / "last.safetensors", metrics, int(trainer.global_step)
+        folder,
+        folder / "best.safetensors",
+        folder / "last.safetensors",
+        metrics,
+        int(trainer.global_step),
+        main_process=trainer.is_global_zero,
     )
 
 
 def _trainer(config: TrainConfig, folder: Path, own: list[Callback], *, validates: bool, progress: bool) -> L.Trainer:
     run = config.run
-    callbacks: list[Callback] = [
-        *own,
-        ModelCheckpoint(folder, "last", save_top_k=1, enable_version_counter=False, save_on_train_epoch_end=True),
-    ]
+    callbacks: list[Callback] = [*own, LastCheckpoint(folder, run.max_steps)]
     if run.patience is not None:
         if not validates:
             raise ConfigError("run.patience: early stopping needs validation clips; set data.split.val")
-        callbacks.append(EarlyStopping("val/mpjpe", patience=run.patience))
+        callbacks.append(EarlyStop(run.patience))
     if progress:
-        callbacks.append(TQDMProgressBar(refresh_rate=1))
+        callbacks.append(ProgressBar(refresh_rate=1))
     version = _next_version(folder / "logs")
     try:
         return L.Trainer(
@@ -139,7 +159,6 @@ def _trainer(config: TrainConfig, folder: Path, own: list[Callback], *, validate
             strategy=run.strategy,
             precision=run.precision,
             max_epochs=-1 if run.max_epochs is None else run.max_epochs,
-            max_steps=-1 if run.max_steps is None else run.max_steps,
             gradient_clip_val=run.clip_grad,
             deterministic=run.deterministic,
             log_every_n_steps=run.log_every,
@@ -163,21 +182,21 @@ def _next_version(logs: Path) -> int:
     return max(taken, default=-1) + 1
 
 
-def _resume_point(resume: str | Path) -> tuple[Path, dict[str, torch.Tensor]]:
-    """The checkpoint to go on from, and the weights in it."""
+def _resume_point(resume: str | Path) -> tuple[Path, dict[str, Any]]:
+    """The checkpoint to go on from, and what is in it."""
     path = Path(resume)
     checkpoint = path / "last.ckpt" if path.is_dir() else path
     if not checkpoint.is_file():
         raise CheckpointError(f"{checkpoint}: no such checkpoint; --resume takes a run folder with a last.ckpt in it")
     try:
         content: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=False)
-        weights = {str(name): torch.as_tensor(value) for name, value in content["state_dict"].items()}
-        content["loops"], content["optimizer_states"]
+        content["state_dict"] = {str(name): torch.as_tensor(value) for name, value in content["state_dict"].items()}
+        content["loops"]["fit_loop"], content["optimizer_states"], content["callbacks"], content["global_step"]
     except Exception as error:
         raise CheckpointError(
             f"{checkpoint}: cannot be resumed, it is damaged ({type(error).__name__}: {error})"
         ) from error
-    return checkpoint, weights
+    return checkpoint, content
 
 
 def _check_fits(checkpoint: Path | None, saved: dict[str, torch.Tensor], module: LiftingModule) -> None:

@@ -1,7 +1,8 @@
 """From and to files: motion clips in a dozen formats, the reader found by the file's suffix and content.
 
 Adding a new format: write one module in this folder that defines `FORMAT = Format(name, suffixes, read, write,
-description)`; `read`, `read_all` and `write` find it by themselves, and the tests of the registry run on it.
+description)`; `read`, `read_all` and `write` find it by themselves, and the tests of the registry run on it. A format of joint
+rotations needs its parser only: `FORMAT = rotation_format(name, suffix, parse, description)` of `_rotation_format.py`.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from graphpose.errors import FormatError, unknown_name
-from graphpose.formats._text import Lines, load_text, parse_block, parse_number
+from graphpose.formats._text import Lines, load_text, parse_block, parse_number, whole_frames_hint
 
 __all__ = ["Amc", "parse_amc"]
 
@@ -112,10 +112,9 @@ class _Careful:
         if lacking or self.short:
             if not (allow_truncated and self.rows):
                 done = len(self.dof) - len(lacking)
-                way_out = f"; allow_truncated=True reads the {len(self.rows)} whole frames" if self.rows else ""
                 raise self.fail(
                     f"cut short: frame {self.number} ends after {done} of {len(self.dof)} bones, "
-                    f"{len(self.rows)} frames before it are whole{way_out}",
+                    f"{len(self.rows)} frames before it are whole{whole_frames_hint(len(self.rows))}",
                     last,
                 )
         else:

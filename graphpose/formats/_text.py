@@ -13,7 +13,7 @@ import numpy as np
 from graphpose.errors import FormatError
 from graphpose.formats._decimals import parse_decimals
 
-__all__ = ["Lines", "load_text", "parse_block", "parse_number"]
+__all__ = ["Lines", "load_text", "parse_block", "parse_number", "whole_frames_hint"]
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
@@ -87,3 +87,12 @@ class Lines:
             words = line.split()
             if words:
                 yield number, words
+
+
+def whole_frames_hint(frames: int) -> str:
+    """How a file that was cut short after `frames` whole frames can be read all the same; nothing where there is none."""
+    option = (
+        "allow_truncated=True (data info, data check: --allow_truncated; "
+        "train, evaluate: --data.reader_options '{allow_truncated: true}')"
+    )
+    return f"; {option} reads the {frames} whole frames" if frames else ""

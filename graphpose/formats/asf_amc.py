@@ -18,54 +18,36 @@ import numpy as np
 from graphpose.errors import FormatError
 from graphpose.formats._amc import parse_amc
 from graphpose.formats._asf import Asf, parse_asf
-from graphpose.formats.plausibility import warn_if_implausible
-from graphpose.formats.registry import Format
-from graphpose.motion.clip import MotionClip
-from graphpose.motion.kinematics import compose, euler_components, pose_arrays, pose_tree
+from graphpose.formats._rotation_format import Recording, rotation_format
+from graphpose.motion.kinematics import compose, euler_components
 from graphpose.skeleton import Skeleton
 
-__all__ = ["FORMAT", "read_amc"]
+__all__ = ["FORMAT", "parse"]
 
 _CMU_FPS = 120.0
 _INCH = 0.0254  # metres; CMU: length unit x (1 / 0.45) inches
 
 
-def read_amc(
-    path: Path,
-    *,
-    scale: float | None = None,
-    fps: float | None = None,
-    skeleton: Any = None,
-    allow_truncated: bool = False,
-) -> list[MotionClip]:
-    """The clip of an AMC file with the joints of its ASF, `root` and the far end of each bone, in hierarchy order.
+def parse(path: Path, skeleton: Any, allow_truncated: bool) -> Recording:
+    """The recording of an AMC file on the joints of its ASF, `root` and the far end of each bone, in hierarchy order.
 
-    `rotations` are those of the bones. `skeleton` is the path of the ASF; without it the only one beside the AMC is
-    taken, or the one with the same subject prefix. `scale` is metres per file unit, (1 / length unit) inches unless
-    given; `fps` 120 unless given here or in the file. `allow_truncated` keeps the whole frames of a file that ends too
-    early. Raises `FormatError` with the line at fault.
+    Rotations are those of the bones. `skeleton` is the path of the ASF; without it the only one beside the AMC is
+    taken, or the one with the same subject prefix. A file unit is (1 / length unit) inches; the rate is 120 unless the
+    file says. Raises `FormatError` with the line at fault.
     """
     asf = parse_asf(_asf_path(path, skeleton))
     dof = {name: len(bone.dof) for name, bone in asf.bones.items() if bone.dof}
     amc = parse_amc(path, dof, asf.path.name, allow_truncated)
-    world = pose_tree(_locals(asf, amc.values, asf.degrees if amc.degrees is None else amc.degrees), asf.parents)
-    if not bool(np.isfinite(world[:, 3]).all()):
-        raise FormatError(path, "its values are too large to be lengths and angles")
-    metres = _INCH / asf.length if scale is None else scale
-    positions, rotations = pose_arrays(world, metres)
     prefix, _, rest = path.stem.partition("_")
-    clip = MotionClip(
+    return Recording(
         skeleton=Skeleton.identify(list(asf.bones), asf.parents),
-        fps=fps or amc.fps or _CMU_FPS,
-        positions=positions,
-        rotations=rotations,
+        parents=asf.parents,
+        local=_locals(asf, amc.values, asf.degrees if amc.degrees is None else amc.degrees),
+        metres=_INCH / asf.length,
+        fps=amc.fps or _CMU_FPS,
         subject=prefix if rest else path.resolve().parent.name,
         action=rest or path.stem,
-        name=path.stem,
-        source=str(path),
     )
-    warn_if_implausible(clip, metres)
-    return [clip]
 
 
 def _asf_path(path: Path, given: Any) -> Path:
@@ -123,12 +105,9 @@ def _locals(asf: Asf, values: np.ndarray, degrees: bool) -> np.ndarray:
     return local
 
 
-FORMAT = Format(
-    name="asf_amc",
-    suffixes=(".amc",),
-    read=read_amc,
-    write=None,
-    description="Acclaim motion (AMC) with its skeleton (ASF) beside it; 120 frames a second unless fps= says",
-    options=("allow_truncated",),
-    single=True,
+FORMAT = rotation_format(
+    "asf_amc",
+    ".amc",
+    parse,
+    "Acclaim motion (AMC) with its skeleton (ASF) beside it; 120 frames a second unless fps= says",
 )

@@ -18,49 +18,32 @@ import numpy as np
 from graphpose.errors import FormatError, SkeletonError
 from graphpose.formats._bvh_hierarchy import Hierarchy, parse_hierarchy
 from graphpose.formats._bvh_write import write_bvh
-from graphpose.formats._text import load_text, parse_block, parse_number
-from graphpose.formats.plausibility import warn_if_implausible
-from graphpose.formats.registry import Format
-from graphpose.motion.clip import MotionClip
-from graphpose.motion.kinematics import euler_components, pose_arrays, pose_tree
+from graphpose.formats._rotation_format import Recording, rotation_format
+from graphpose.formats._text import load_text, parse_block, parse_number, whole_frames_hint
+from graphpose.motion.kinematics import euler_components
 from graphpose.skeleton import Skeleton
 
-__all__ = ["FORMAT", "parse_bvh", "read_bvh"]
+__all__ = ["FORMAT", "parse", "parse_bvh"]
 
 _CENTIMETRE = 0.01
 _MOTION = re.compile(r"^[ \t]*MOTION\b", re.IGNORECASE | re.MULTILINE)
 
 
-def read_bvh(
-    path: Path,
-    *,
-    scale: float | None = None,
-    fps: float | None = None,
-    skeleton: Any = None,
-    allow_truncated: bool = False,
-) -> list[MotionClip]:
-    """The clip of a BVH file, with global rotations; see `graphpose.read` for the arguments.
+def parse(path: Path, skeleton: Any, allow_truncated: bool) -> Recording:
+    """The recording of a BVH file, in centimetres; `skeleton` must have the joints of the file.
 
-    `allow_truncated` keeps the whole frames of a file that ends too early. Raises `FormatError` with the line at fault.
+    Raises `FormatError` with the line at fault.
     """
     tree, rate, values = parse_bvh(path, allow_truncated)
-    world = pose_tree(_locals(tree, values), tree.parents)
-    if not bool(np.isfinite(world[:, 3]).all()):
-        raise FormatError(path, "its offsets and channels are too large to be lengths")
-    metres = _CENTIMETRE if scale is None else scale
-    positions, rotations = pose_arrays(world, metres)
-    clip = MotionClip(
+    return Recording(
         skeleton=_skeleton(path, tree, skeleton),
-        fps=rate if fps is None else fps,
-        positions=positions,
-        rotations=rotations,
+        parents=tree.parents,
+        local=_locals(tree, values),
+        metres=_CENTIMETRE,
+        fps=rate,
         subject=path.resolve().parent.name,
         action=path.stem,
-        name=path.stem,
-        source=str(path),
     )
-    warn_if_implausible(clip, metres)
-    return [clip]
 
 
 def parse_bvh(path: Path, allow_truncated: bool = False) -> tuple[Hierarchy, float, np.ndarray]:
@@ -157,10 +140,9 @@ def _motion_block(path: Path, text: str, line: int, frames: int, width: int, all
         rows.append([parse_number(path, word, number, f"frame {len(rows) + 1}") for word in words])
     if len(rows) < frames and not (allow_truncated and rows):
         where = f"frame {len(rows) + 1} has {cut[1]} of {width} numbers" if cut else "the file ends"
-        way_out = f"; allow_truncated=True reads the {len(rows)} whole frames" if rows else ""
         raise FormatError(
             path,
-            f"cut short: expected {frames} frames (got {len(rows)} whole ones; {where}){way_out}",
+            f"cut short: expected {frames} frames (got {len(rows)} whole ones; {where}){whole_frames_hint(len(rows))}",
             line=cut[0] if cut else line + text.rstrip().count("\n"),
         )
     if cut is not None and len(rows) == frames:
@@ -191,14 +173,12 @@ def _locals(tree: Hierarchy, values: np.ndarray) -> np.ndarray:
     return local
 
 
-FORMAT = Format(
-    name="bvh",
-    suffixes=(".bvh",),
-    read=read_bvh,
+FORMAT = rotation_format(
+    "bvh",
+    ".bvh",
+    parse,
+    "Biovision hierarchy: skeleton and joint rotations as text; the unit is cm unless scale= says",
     write=write_bvh,
-    description="Biovision hierarchy: skeleton and joint rotations as text; the unit is cm unless scale= says",
-    options=("allow_truncated",),
     write_options=("scale", "digits", "identity_rotations"),
     keeps=("positions", "rotations", "bones"),
-    single=True,
 )

@@ -21,6 +21,7 @@ import torch
 from graphpose.errors import FormatError, GraphposeError
 from graphpose.formats._atomic import replacing
 from graphpose.formats._published import check_unit
+from graphpose.formats.plausibility import FPS_OPTIONS
 from graphpose.formats.registry import Format
 from graphpose.geometry import Camera, normalize_screen
 from graphpose.motion.clip import MotionClip
@@ -36,12 +37,18 @@ _DEFAULT = "h36m17"
 
 
 def read_npz(
-    path: Path, *, scale: float | None = None, fps: float | None = None, skeleton: Any = None
+    path: Path,
+    *,
+    scale: float | None = None,
+    fps: float | None = None,
+    skeleton: Any = None,
+    nameless: Any = None,
 ) -> list[MotionClip]:
     """The clips of an npz file; see the module for the arrays and `graphpose.read` for the arguments.
 
-    Without `joints` and `parents` in the file, and without `skeleton`, 17 joints are those of Human3.6M. Raises
-    `FormatError` when the file is damaged, holds Python objects, or its arrays do not fit each other.
+    Without `joints` and `parents` in the file and without `skeleton`, the joints are those of `nameless` where it has as
+    many, else 17 are those of Human3.6M. Raises `FormatError` when the file is damaged, holds Python objects, or its
+    arrays do not fit each other.
     """
     data = _load(path)
     held = [key for key in _FRAMES if key in data]
@@ -50,7 +57,7 @@ def read_npz(
     for key in held:
         if data[key].dtype.kind not in "fiu":
             raise FormatError(path, f"expected numbers in {key} (got dtype {data[key].dtype})")
-    body = _skeleton(path, data, skeleton, held[0])
+    body = _skeleton(path, data, skeleton, nameless, held[0])
     if "keypoints" in data and {"width", "height"} & set(data) and "camera_width" not in data:
         if not {"width", "height"} <= set(data):
             raise FormatError(path, "expected width and height of the picture (got one of them)")
@@ -105,7 +112,7 @@ def _array(path: Path, file: Any, key: str) -> np.ndarray:
     return value
 
 
-def _skeleton(path: Path, data: dict[str, np.ndarray], given: Any, key: str) -> Skeleton:
+def _skeleton(path: Path, data: dict[str, np.ndarray], given: Any, nameless: Any, key: str) -> Skeleton:
     shape = data[key].shape
     joints = shape[1] if len(shape) > 1 else 0
     try:
@@ -114,7 +121,9 @@ def _skeleton(path: Path, data: dict[str, np.ndarray], given: Any, key: str) -> 
         elif "joints" in data and "parents" in data:
             body = Skeleton.identify([str(name) for name in data["joints"]], [int(p) for p in data["parents"]])
         elif given is not None:
-            body = given if isinstance(given, Skeleton) else Skeleton.load(given)
+            body = _loaded(given)
+        elif nameless is not None and (joints == len(asked := _loaded(nameless)) or joints != 17):
+            body = asked
         elif joints == 17:
             body = Skeleton.load(_DEFAULT)
         else:
@@ -128,6 +137,10 @@ def _skeleton(path: Path, data: dict[str, np.ndarray], given: Any, key: str) -> 
     return body
 
 
+def _loaded(skeleton: Any) -> Skeleton:
+    return skeleton if isinstance(skeleton, Skeleton) else Skeleton.load(skeleton)
+
+
 def _number(path: Path, value: np.ndarray, key: str) -> float:
     if value.size != 1 or value.dtype.kind not in "fiu":
         raise FormatError(path, f"expected one number as {key} (got {value.dtype} {list(value.shape)})")
@@ -138,7 +151,7 @@ def _rate(path: Path, data: dict[str, np.ndarray], fps: float | None) -> float:
     if fps is not None:
         return fps
     if "fps" not in data:
-        raise FormatError(path, "expected the frame rate as fps in the file; without it give fps=")
+        raise FormatError(path, f"expected the frame rate as fps in the file; without it give fps= ({FPS_OPTIONS})")
     return _number(path, data["fps"], "fps")
 
 
@@ -297,6 +310,7 @@ FORMAT = Format(
     read=read_npz,
     write=write_npz,
     description="NumPy arrays of one clip or an archive of many, in metres; never unpickled",
+    options=("nameless",),
     holds_clip=holds_clip,
     keeps=("positions", "keypoints", "confidence", "rotations", "bones", "camera", "labels"),
 )

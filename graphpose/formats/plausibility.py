@@ -17,7 +17,15 @@ from graphpose.motion.clip import MotionClip
 from graphpose.motion.statistics import body_extent
 from graphpose.skeleton import Skeleton
 
-__all__ = ["ImplausibleMotionWarning", "fall_acceleration", "limbs", "rigid_extent", "warn_if_implausible"]
+__all__ = [
+    "FPS_OPTIONS",
+    "SCALE_OPTIONS",
+    "ImplausibleMotionWarning",
+    "fall_acceleration",
+    "limbs",
+    "rigid_extent",
+    "warn_if_implausible",
+]
 
 _LEG = re.compile(r"leg|foot|toe|femur|tibia|thigh|shin|calf|knee|ankle|hip", re.IGNORECASE)
 _ARM = re.compile(r"arm|hand|elbow|wrist|shoulder|clavicle|collar|humer|radius|finger|thumb", re.IGNORECASE)
@@ -30,6 +38,9 @@ _TYPICAL = 2.1  # metres, the extent of an adult
 # above -16.
 _REPEATED, _LONG = 13.5, 20.0
 _GRAVITY = 9.8
+# what fps= and scale= are called on the command line
+FPS_OPTIONS = "data info, data check: --fps; train, evaluate: --data.recorded_fps"
+SCALE_OPTIONS = "data info, data check: --scale; train, evaluate: --data.scale"
 
 
 class ImplausibleMotionWarning(UserWarning):
@@ -55,7 +66,7 @@ def warn_if_implausible(clip: MotionClip, scale: float) -> None:
         warnings.warn(
             f"{where}: the person would be {extent:.3g} m from end to end at scale={scale:.6g} "
             f"(expected {_SIZE[0]:g} to {_SIZE[1]:g} m); give the metres of a unit of the file as scale= "
-            f"({known}), perhaps scale={best:.6g} ({unit})",
+            f"({known}), perhaps scale={best:.6g} ({unit}); {SCALE_OPTIONS}",
             ImplausibleMotionWarning,
             stacklevel=5,
         )
@@ -65,7 +76,8 @@ def warn_if_implausible(clip: MotionClip, scale: float) -> None:
         divisor = next((d for d in (2, 4, 8) if fall / d**2 <= 1.25 * _GRAVITY), 8)
         warnings.warn(
             f"{where}: the body would be pulled down with {fall:.0f} m/s2 (gravity: {_GRAVITY}) at fps={clip.fps:g}; "
-            f"give the rate of the recording as fps=, perhaps fps={clip.fps / divisor:g}, or the unit as scale=",
+            f"give the rate of the recording as fps=, perhaps fps={clip.fps / divisor:g} ({FPS_OPTIONS}), "
+            f"or the unit as scale= ({SCALE_OPTIONS})",
             ImplausibleMotionWarning,
             stacklevel=5,
         )
@@ -145,8 +157,8 @@ def _centre_height(skeleton: Skeleton, coordinates: np.ndarray, lengths: np.ndar
     for (_, kind), joints in limbs(skeleton).items():
         own = [j for j in joints if j in length]
         long = sorted(sorted(own, key=lambda j: -length[j])[:2], key=own.index)
-        for j, share in zip(long, _MASS[kind], strict=False):
-            mass[j] = share
+        for rank, j in enumerate(long):
+            mass[j] = _MASS[kind][rank]
         rest = [j for j in own if j not in long]
         for j in rest:
             mass[j] = _MASS[kind][2] / len(rest)

@@ -153,7 +153,8 @@ def read(
         name_pattern: regular expression searched in the path; its named groups `subject` and `action` label the clip,
             other groups become tags.
         options: those of the format, such as `allow_truncated=True` to keep the whole frames of a file that was cut
-        short.
+            short. npz: `nameless`, the skeleton of files without joints that have as many as it; unlike `skeleton` it
+            leaves all other files alone, so that it serves a folder of both.
 
     Raises `FormatError` with file and line when the file cannot be read as asked, or holds several clips. Warns
     `ImplausibleMotionWarning` when the person would have an impossible size or be pulled down faster than gravity does.

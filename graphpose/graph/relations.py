@@ -22,6 +22,7 @@ from graphpose.skeleton import Skeleton
 __all__ = ["Relation", "available_relations", "relation", "resolve_relation"]
 
 Axis = Literal["joints", "frames"]
+Pairs = tuple[np.ndarray, np.ndarray]
 _REGISTRY: dict[str, Relation] = {}
 
 
@@ -30,25 +31,36 @@ class Relation:
     """One relation: its name (or pattern `name<k>`), the axis it connects along, and its matrix.
 
     `build(skeleton)` for joints and `build(frames)` for frames give the 0/1 matrix; patterns get the number `k` too.
+    `list_pairs`, of the same arguments, gives the pairs without the matrix, which is too large for long windows.
     """
 
     name: str
     axis: Axis
     build: Callable[..., np.ndarray]
     description: str
+    list_pairs: Callable[..., Pairs] | None = None
 
     def matrix(self, skeleton: Skeleton, frames: int) -> np.ndarray:
         """bool `[J, J]` or `[T, T]`, `[source, destination]`."""
         return np.asarray(self.build(skeleton if self.axis == "joints" else frames), dtype=bool)
 
+    def pairs(self, skeleton: Skeleton, frames: int) -> Pairs:
+        """int64 sources and destinations `[P]` each, in any order."""
+        if self.list_pairs is not None:
+            return self.list_pairs(skeleton if self.axis == "joints" else frames)
+        source, destination = np.nonzero(self.matrix(skeleton, frames))
+        return source, destination
 
-def relation(name: str, axis: Axis) -> Callable[[Callable[..., np.ndarray]], Callable[..., np.ndarray]]:
+
+def relation(
+    name: str, axis: Axis, list_pairs: Callable[..., Pairs] | None = None
+) -> Callable[[Callable[..., np.ndarray]], Callable[..., np.ndarray]]:
     """Registers a function as the relation `name`; its docstring describes it."""
 
     def register(build: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
         if name in _REGISTRY:
             raise DataError(f"relation {name!r} is registered already: choose another name")
-        _REGISTRY[name] = Relation(name, axis, build, (build.__doc__ or "").strip())
+        _REGISTRY[name] = Relation(name, axis, build, (build.__doc__ or "").strip(), list_pairs)
         return build
 
     return register
@@ -67,8 +79,14 @@ def resolve_relation(name: str) -> Relation:
     pattern = _REGISTRY.get(f"{numbered[1]}<k>") if numbered else None
     if numbered is None or pattern is None:
         raise DataError(unknown_name("relation", name, sorted(_REGISTRY)))
-    k = int(numbered[2])
-    return Relation(name, pattern.axis, lambda size: pattern.build(size, k), pattern.description)
+    k, listed = int(numbered[2]), pattern.list_pairs
+    return Relation(
+        name,
+        pattern.axis,
+        lambda size: pattern.build(size, k),
+        pattern.description,
+        None if listed is None else lambda size: listed(size, k),
+    )
 
 
 @relation("kinematic", "joints")
@@ -102,13 +120,18 @@ def _self(skeleton: Skeleton) -> np.ndarray:
     return np.eye(len(skeleton), dtype=bool)
 
 
-@relation("trajectory", "frames")
+def _step_pairs(frames: int, k: int = 1) -> Pairs:
+    earlier = np.arange(max(frames - k, 0))
+    return np.concatenate([earlier, earlier + k]), np.concatenate([earlier + k, earlier])
+
+
+@relation("trajectory", "frames", _step_pairs)
 def _trajectory(frames: int) -> np.ndarray:
     """the same joint one frame before and after"""
     return _step(frames, 1)
 
 
-@relation("step<k>", "frames")
+@relation("step<k>", "frames", _step_pairs)
 def _step(frames: int, k: int) -> np.ndarray:
     """the same joint exactly k frames before and after"""
     return np.eye(frames, k=k, dtype=bool) | np.eye(frames, k=-k, dtype=bool)

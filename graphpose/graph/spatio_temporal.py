@@ -92,7 +92,7 @@ class SpatioTemporalGraph:
         joints = len(self.skeleton)
         ends: list[np.ndarray] = []
         for number, entry in enumerate(self._resolved):
-            source, destination = np.nonzero(entry.matrix(self.skeleton, self.frames))
+            source, destination = entry.pairs(self.skeleton, self.frames)
             if entry.axis == "joints":
                 along, step, other = 1, joints, self.frames
             else:

@@ -17,11 +17,12 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 
-from graphpose.errors import CheckpointError
+from graphpose.errors import CheckpointError, ConfigError
 from graphpose.models.lifter import Lifter
-from graphpose.models.published import fill
-from graphpose.models.registry import ModelEntry, available, create, entry
+from graphpose.models.published import PICKLED, fill
+from graphpose.models.registry import ModelEntry, available, entry
 from graphpose.skeleton import Skeleton
+from graphpose.structured import build
 
 __all__ = ["load", "read_metadata", "save"]
 
@@ -114,9 +115,7 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path}: not a readable safetensors file ({error}); is the download complete?"
-        ) from error
+        raise CheckpointError(f"{path}: {_other_kind(path, error)}") from error
     if "graphpose" not in metadata:
         raise CheckpointError(
             f"{path}: weights without graphpose's description; for published weights use graphpose.models.from_published"
@@ -139,6 +138,21 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     return content
 
 
+def _other_kind(path: Path, error: Exception) -> str:
+    """What a file is that is no safetensors file, as far as its suffix tells, and what to take in its place."""
+    if path.suffix in PICKLED:
+        return (
+            "not a checkpoint of graphpose; if these are published weights, read them in Python with "
+            "graphpose.models.from_published and write them with graphpose.models.save"
+        )
+    if path.suffix == ".safetensors":
+        return f"not a readable safetensors file ({error}); is the download complete?"
+    beside = [name for name in ("best.safetensors", "last.safetensors") if path.with_name(name).is_file()]
+    instead = " or ".join(str(path.with_name(name)) for name in beside) or "a .safetensors file of a run folder"
+    what = "the state to --resume a training from" if path.suffix == ".ckpt" else f"a {path.suffix or 'nameless'} file"
+    return f"expected {instead} (got {what})"
+
+
 def _damaged(path: Path, error: Exception) -> str:
     text = " ".join(str(error).split())
     return f"{path}: damaged description in its header ({type(error).__name__}: {text[:200]})"
@@ -149,13 +163,21 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> Lifter:
 
     Raises:
         CheckpointError: as `read_metadata`, or weights that do not fit the described model.
+        ConfigError: a model too large for the memory of this machine.
     """
     path = Path(path)
     metadata = read_metadata(path)
     try:
         skeleton = Skeleton.from_dict(metadata["skeleton"])
-        model = create(metadata["model"], skeleton, **metadata["options"])
+        found = entry(metadata["model"])
+        config = build(found.config, metadata["options"], source=f"model {found.name}")
     except Exception as error:  # what a damaged description makes the constructors raise is anybody's guess
+        raise CheckpointError(_damaged(path, error)) from error
+    try:
+        model = found.model(skeleton, config)
+    except ConfigError as error:  # the options are sound: it is this machine that they are too much for
+        raise ConfigError(f"{path}: {error}") from error
+    except Exception as error:
         raise CheckpointError(_damaged(path, error)) from error
     try:
         with safe_open(path, framework="pt") as file:

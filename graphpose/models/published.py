@@ -25,6 +25,7 @@ __all__ = ["from_published", "published_families", "read_state_dict"]
 
 StateDict = dict[str, Tensor]
 
+PICKLED = (".bin", ".pth", ".pt")
 WRAPPERS = ("model_pos", "state_dict", "model", "model_state_dict")
 
 
@@ -152,11 +153,19 @@ def _read_file(path: Path) -> Mapping[str, Any]:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        text = " ".join(str(error).split())[:200]
-        raise CheckpointError(f"{path}: cannot be read as weights ({type(error).__name__}: {text})") from error
+        raise CheckpointError(f"{path}: cannot be read as weights, {_unreadable(error)}") from None
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path}: expected a state dict (got {type(content).__name__})")
     return content
+
+
+def _unreadable(error: Exception) -> str:
+    """Why a file cannot be read; not in the words of torch and numpy, which advise to run the code in such a file."""
+    held = re.search(r"GLOBAL (\S+) was not an allowed global", str(error))
+    if held is not None or "allow_pickle" in str(error):
+        what = f" ({held[1]})" if held is not None else ""
+        return f"it holds Python objects{what}, which only its own code could load: save its state dict alone"
+    return f"it is damaged or of another kind ({type(error).__name__}); is the download complete?"
 
 
 def _block_name(key: str) -> str:

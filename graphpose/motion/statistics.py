@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from graphpose.motion.clip import MotionClip
     from graphpose.skeleton import Skeleton
 
-__all__ = ["body_extent", "bone_lengths", "facing", "hip_pair", "summarize"]
+__all__ = ["body_extent", "body_height", "bone_lengths", "facing", "ground_bone", "hip_pair", "summarize"]
 
 
 def hip_pair(skeleton: Skeleton) -> tuple[int, int]:
@@ -52,7 +52,7 @@ def bone_lengths(positions: Tensor, skeleton: Skeleton) -> Tensor:
 
 
 def body_extent(lengths: Sequence[float], skeleton: Skeleton) -> float:
-    """The longest way along bones between two joints, from `lengths [bones]`: about the height of a stretched person.
+    """The longest way along bones between two joints, from `lengths [bones]`: from hand to foot, where there are such.
 
     Bones of unknown (NaN) length count as 0.
     """
@@ -65,6 +65,39 @@ def body_extent(lengths: Sequence[float], skeleton: Skeleton) -> float:
         longest = max(longest, reach[parent] + arm)
         reach[parent] = max(reach[parent], arm)
     return longest
+
+
+def body_height(lengths: Sequence[float], skeleton: Skeleton) -> float:
+    """The longest way along bones from a joint that is neither left nor right, from `lengths [bones]`: about head to toe.
+
+    Unlike `body_extent`, no way leads from hand to foot. Bones of unknown (NaN) length count as 0.
+    """
+    beside: dict[int, list[tuple[int, float]]] = {j: [] for j in range(len(skeleton))}
+    for (parent, child), length in zip(skeleton.bones, lengths, strict=True):
+        known = 0.0 if math.isnan(length) else length
+        beside[parent].append((child, known))
+        beside[child].append((parent, known))
+    longest = 0.0
+    for start in set(range(len(skeleton))) - {*skeleton.left, *skeleton.right}:
+        ahead = [(start, -1, 0.0)]
+        while ahead:
+            joint, came_from, way = ahead.pop()
+            longest = max(longest, way)
+            ahead += [(other, joint, way + length) for other, length in beside[joint] if other != came_from]
+    return longest
+
+
+def ground_bone(lengths: Tensor, skeleton: Skeleton) -> int | None:
+    """The bone from a mark on the ground to the body, which is no part of it: index into `lengths [T, bones]`, or None.
+
+    It hangs the branching joint of the body, the hips, on a root with no other child, and changes its length.
+    """
+    below = [bone for bone, (parent, _) in enumerate(skeleton.bones) if parent == skeleton.root]
+    if len(below) != 1 or sum(parent == skeleton.bones[below[0]][1] for parent, _ in skeleton.bones) < 2:
+        return None
+    length = lengths[:, below[0]]
+    middle = length.nanmedian()
+    return below[0] if float((length - middle).abs().nanmedian()) > 2e-5 * float(middle) else None
 
 
 def summarize(clip: MotionClip) -> dict[str, Any]:
@@ -92,7 +125,8 @@ def summarize(clip: MotionClip) -> dict[str, Any]:
         spread = (lengths - median).abs().nan_to_num(0.0).amax(0)
         root = clip.positions[:, clip.skeleton.root]
         root = root[~root.isnan().any(-1)]
-        facts["extent"] = body_extent(median.tolist(), clip.skeleton)
+        mark = ground_bone(lengths, clip.skeleton)
+        facts["extent"] = body_height([0.0 if b == mark else n for b, n in enumerate(median.tolist())], clip.skeleton)
         facts["travel"] = float((root[1:] - root[:-1])[:, [0, 2]].norm(dim=-1).sum()) if len(root) else 0.0
         facts["bones"] = {
             f"{clip.skeleton.joints[p]}-{clip.skeleton.joints[c]}": float(n)

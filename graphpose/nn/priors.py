@@ -11,7 +11,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from graphpose.errors import ConfigError
 from graphpose.nn.graph_prior import PriorLayer
+from graphpose.nn.memory import gibibytes, machine_memory
 from graphpose.skeleton import Skeleton
 
 __all__ = ["KinematicPrior", "TrajectoryPrior", "kinematic_topology", "trajectory_topology"]
@@ -24,9 +26,12 @@ def kinematic_topology(skeleton: Skeleton) -> Tensor:
 
 def trajectory_topology(frames: int) -> Tensor:
     """The published local topology of a trajectory [T, T]: frame t and t+1 joined, rows over their degree, ones on the diagonal."""
-    steps = torch.diag(torch.ones(frames - 1), 1) if frames > 1 else torch.zeros(1, 1)
-    adjacency = steps + steps.T
-    return adjacency / adjacency.sum(1, keepdim=True).clamp(min=1) + torch.eye(frames)
+    topology = torch.zeros(frames, frames)  # filled in place: it may be large
+    topology.diagonal(1).fill_(1.0)
+    topology.diagonal(-1).fill_(1.0)
+    topology /= topology.sum(1, keepdim=True).clamp(min=1)
+    topology.diagonal().fill_(1.0)
+    return topology
 
 
 class KinematicPrior(PriorLayer):
@@ -43,10 +48,20 @@ class TrajectoryPrior(nn.Module):
     """TPA: mixes the frames of each joint along its path, with a residual around the pair of layers.
 
     Shapes: grid `[B, J, T, C] -> [B, J, T, C]` (joints before frames); edge path `x [N, C]`, `node` = frame numbers.
+
+    Raises `ConfigError` where its dense matrices `[T, T]`, one fixed and one learned by each layer, exceed the memory of
+    the machine.
     """
 
     def __init__(self, channels: int, frames: int) -> None:
         super().__init__()
+        needed, memory = 3 * frames**2 * torch.get_default_dtype().itemsize, machine_memory()
+        if memory is not None and needed > memory:
+            raise ConfigError(
+                f"frames={frames}: the trajectory prior relates every frame to every other and needs {gibibytes(needed)} "
+                f"for its matrices, this machine has {gibibytes(memory)}: use shorter windows (data.frames), or a prior "
+                "without 'tpa' (model.options.prior)"
+            )
         topology = trajectory_topology(frames)
         self.layers = nn.ModuleList([PriorLayer(channels, channels, topology) for _ in range(2)])
 

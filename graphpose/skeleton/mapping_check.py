@@ -1,7 +1,8 @@
 """What makes a joint mapping sound: every fault in words, left/right consistency included.
 
-With mirrors m_s, m_t of source and target: `M[m_t(i), m_s(j)] = M[i, j]` for all i, j. An offset must hang on mirrored
-joints with equal lengths, and on a joint of the midline it must not point sideways (no head sits beside its neck).
+With mirrors m_s, m_t of source and target: `M[m_t(i), m_s(j)] = M[i, j]` for all i, j; because exchanging left and right
+everywhere satisfies that too, no joint may weigh the other side more than its own. An offset must hang on mirrored joints
+with equal lengths, and on a joint of the midline it must not point sideways (no head sits beside its neck).
 """
 
 from __future__ import annotations
@@ -50,7 +51,11 @@ def mapping_faults(
     ]
     if faults or not source.pairs or not target.pairs:
         return faults  # sides are compared between sound rows only
-    return _side_faults(weights, source, target) + _offset_faults(weights, points, sideways, source, target)
+    return [
+        *_mirror_faults(weights, source, target),
+        *_swap_faults(weights, source, target),
+        *_offset_faults(weights, points, sideways, source, target),
+    ]
 
 
 def _mirrored(skeleton: Skeleton, joint: str) -> str:
@@ -61,7 +66,7 @@ def _text(row: Mapping[str, float]) -> str:
     return " + ".join(f"{weight:g} {name}" for name, weight in sorted(row.items()))
 
 
-def _side_faults(weights: Rows, source: Skeleton, target: Skeleton) -> list[str]:
+def _mirror_faults(weights: Rows, source: Skeleton, target: Skeleton) -> list[str]:
     faults = []
     for joint in target.joints:
         partner = _mirrored(target, joint)
@@ -78,6 +83,32 @@ def _side_faults(weights: Rows, source: Skeleton, target: Skeleton) -> list[str]
                     f"so {partner} should be {_text(image)} (got {_text(other)})"
                 )
     return faults
+
+
+def _swap_faults(weights: Rows, source: Skeleton, target: Skeleton) -> list[str]:
+    """The target joints of one side that are made of the source's other side, so that the motion would be mirrored."""
+    faults = []
+    for joint in target.joints:
+        side = _side(target, joint)
+        if not side:
+            continue
+        share = {"left": 0.0, "right": 0.0, "": 0.0}
+        for name, weight in weights[joint].items():
+            share[_side(source, name)] += weight
+        other = "right" if side == "left" else "left"
+        if share[other] > share[side] + TOLERANCE:
+            names = ", ".join(name for name in weights[joint] if _side(source, name) == other)
+            faults.append(
+                f"left and right are exchanged: {joint} ({side} in {target.name!r}) is made of {names} ({other} in "
+                f"{source.name!r}; pairs are [left, right] in that order): exchange the rows of the two sides, or the "
+                "names in the pairs of the skeleton that has them the other way round"
+            )
+    return faults
+
+
+def _side(skeleton: Skeleton, joint: str) -> str:
+    index = skeleton.index(joint)
+    return "left" if index in skeleton.left else "right" if index in skeleton.right else ""
 
 
 def _offset_faults(

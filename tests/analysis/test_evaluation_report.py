@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from graphpose.analysis import poster, report_evaluation, telling_clips, telling_examples
+from graphpose.analysis import describe_evaluation, poster, report_evaluation, telling_clips, telling_examples
 from graphpose.engine import Evaluation, LiftedClip
 from graphpose.errors import DataError, FormatError
 from graphpose.metrics import ErrorTable
@@ -70,6 +70,7 @@ def test_an_evaluation_without_a_run_is_reported(evaluation: Evaluation, tmp_pat
     page = report_evaluation(evaluation, tmp_path / "report.html").read_text(encoding="utf-8")
     assert "kick, view 0: largest error" in page
     assert 'id="training"' not in page and 'id="config"' not in page
+    assert '<p class="note">protocol exact, averaged over the mirror image; 3 clips, 3 views, 6 frames</p>' in page
 
 
 def test_curves_of_all_parts_and_settings_come_from_the_run(evaluation: Evaluation, tmp_path: Path) -> None:
@@ -84,6 +85,20 @@ def test_curves_of_all_parts_and_settings_come_from_the_run(evaluation: Evaluati
     log(tmp_path / "other", "0", 1.0)
     other = report_evaluation(evaluation, tmp_path / "other.html", run=tmp_path / "other").read_text(encoding="utf-8")
     assert "model: {name: mixste}" not in other and 'id="training"' in other
+
+
+def test_the_report_says_what_was_evaluated_and_whose_settings_it_shows(evaluation: Evaluation, tmp_path: Path) -> None:
+    pytest.importorskip("plotly", reason="the extra `viz` is not installed")
+    (tmp_path / "config.yaml").write_text("model: {name: mixste}\n", encoding="utf-8")
+    evaluation.info = {"checkpoint": tmp_path / "best.safetensors", "part": "test", "data": ["a & b", "c.npz"]}
+    evaluation.info["seen_in_training"] = {"clips": 3, "trained_on": 1, "validated_on": 1}
+    evaluation.flip, evaluation.protocol = False, "published"
+    page = report_evaluation(evaluation, tmp_path / "report.html").read_text(encoding="utf-8")
+    line = f"test clips, protocol published, no flip; a & b, c.npz; checkpoint {tmp_path}/best.safetensors; 3 clips"
+    assert describe_evaluation(evaluation).startswith(line)
+    assert describe_evaluation(evaluation).endswith("; 2 of 3 clips seen in the training")
+    assert line.replace("&", "&amp;") in page
+    assert "<h2>Configuration of the training</h2>" in page and "Show the settings of the training" in page
 
 
 def test_the_parts_of_a_run_are_in_order(tmp_path: Path) -> None:

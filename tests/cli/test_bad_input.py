@@ -17,6 +17,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import graphpose
 from graphpose.cli.main import main
 from graphpose.engine.callbacks import StopTraining
 
@@ -93,6 +94,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "two_roots.yaml": "name: c\njoints: {a: null, b: null}\n",
         "stranger.yaml": "name: c\njoints: {a: null, b: nobody}\n",
         "no_joints.yaml": "name: c\n",
+        "colour.yaml": "name: c\njoints: {a: null}\ncolour: red\n",
         "broken.bvh": BVH,
         "cut.bvh": BVH[:100],
         "empty.bvh": "",
@@ -107,14 +109,23 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(folder / "nan.npz", positions=np.full((12, 17, 3), np.nan), fps=30.0)
     np.savez(folder / "nameless.npz", positions=np.zeros((12, 4, 3)), fps=30.0)
     np.savez(folder / "keypoints.npz", keypoints=np.zeros((12, 17, 2)), fps=30.0)
+    (folder / "link.npz").symlink_to(folder / "keypoints.npz")
+    for suffix in ("bin", "pth", "pt"):
+        (folder / f"weights.{suffix}").write_bytes(b"\x80\x02}q\x00.")
     (folder / "empty").mkdir()
     (folder / "lonely").mkdir()
     (folder / "lonely" / "motion.amc").write_text(":FULLY-SPECIFIED\n:DEGREES\n1\nroot 0 0 0 0 0 0\n")
     (folder / "half_run").mkdir()
     shutil.copy(folder / "run" / "config.yaml", folder / "half_run" / "config.yaml")
+    (folder / "other_run").mkdir()
+    other = (folder / "run" / "config.yaml").read_text().replace("channels: 8", "channels: 16")
+    (folder / "other_run" / "config.yaml").write_text(other)
+    shutil.copy(folder / "run" / "last.ckpt", folder / "other_run" / "last.ckpt")
     (folder / "damaged_run").mkdir()
     shutil.copy(folder / "run" / "config.yaml", folder / "damaged_run" / "config.yaml")
     (folder / "damaged_run" / "last.ckpt").write_bytes((folder / "run" / "last.ckpt").read_bytes()[:500])
+    published = graphpose.models.create("mixste", "h36m17", frames=3, channels=8, depth=1, heads=2)
+    graphpose.models.save(published, folder / "published.safetensors", data_statement="by its authors")
     (folder / "damaged.safetensors").write_bytes((folder / "run" / "best.safetensors").read_bytes()[:500])
     return folder
 
@@ -140,13 +151,15 @@ CASES = {
     TRAIN + " --model.options.channels 1" + "0" * 30: "expected channels <= 2147483647",
     TRAIN + " --data.frames 1" + "0" * 30: "data.frames: expected at most 1000000",
     TRAIN + " --model.options.skeleton h36m17": "set data.skeleton",
+    TRAIN + " --model.options.frames 9": "model.options.frames: expected data.frames, 5 (got 9)",
+    TRAIN + " --data.reader_options.fps 30": "data.reader_options: expected options of a format",
     TRAIN + " --model.options.name x": "unknown key 'name'",
     TRAIN + " --optim.loss_options.name x": "unknown option of loss 'ktpformer' 'name'",
     TRAIN + " --optim.loss_options.temporal null": "loss term 'temporal' (got None)",
     TRAIN + " --optim.loss ktp": "unknown loss 'ktp' (did you mean 'ktpformer'?)",
     TRAIN + " --run.strategy nonsense": "strategy 'nonsense'",
     TRAIN + " --run.accelerator mps": "accelerator 'mps' is not there",
-    TRAIN + " --run.output {w}/good.yaml": "good.yaml: File exists",
+    TRAIN.replace("{w}/new", "{w}/good.yaml"): "good.yaml: File exists",
     TRAIN + " --run.patience 2 --data.split.val 0": "run.patience: early stopping needs validation clips",
     # skeletons
     TRAIN + " --data.skeleton {w}/cycle.yaml": "cycle",
@@ -158,6 +171,7 @@ CASES = {
     "skeleton check {w}/cycle.yaml": "cycle.yaml",
     "skeleton check {w}/stranger.yaml": "nobody",
     "skeleton check {w}/no_joints.yaml": "no_joints.yaml",
+    "skeleton check {w}/colour.yaml": "colour.yaml: unknown key 'colour'; choose from: name, ",
     "skeleton check {w}/binary.yaml": "binary.yaml",
     "skeleton check {w}/deep.yaml": "nested too deeply",
     "skeleton check {w}/missing.yaml": "missing.yaml",
@@ -199,19 +213,27 @@ CASES = {
     "train --resume {w}/missing": "expected a run folder with a config.yaml",
     "train --resume {w}/half_run": "last.ckpt: no such checkpoint",
     "train --resume {w}/damaged_run": "last.ckpt: cannot be resumed, it is damaged",
-    "train --resume {w}/run --run.max_epochs 2 --model.options.channels 16": "cannot be resumed with this model",
-    "train --resume {w}/run --run.max_epochs 2 --model.name ktpformer": "cannot be resumed with this model",
-    "train --resume {w}/run --run.max_epochs 2 --data.frames 7": "cannot be resumed with this model",
+    "train --resume {w}/other_run --run.max_epochs 2": "cannot be resumed with this model",
     # checkpoints
     "evaluate {w}/missing.safetensors": "missing.safetensors: no such checkpoint",
     "evaluate {w}/run": "a folder: name the checkpoint in it",
     "evaluate {w}/damaged.safetensors": "damaged.safetensors: not a readable safetensors file",
-    "evaluate {w}/good.yaml": "good.yaml: not a readable safetensors file",
+    "evaluate {w}/good.yaml": "good.yaml: expected a .safetensors file of a run folder (got a .yaml file)",
+    "evaluate {w}/run/config.yaml": "/run/best.safetensors or ",
+    "evaluate {w}/run/last.ckpt": "/run/last.safetensors (got the state to --resume a training from)",
+    "predict {w}/run/last.ckpt {w}/keypoints.npz {w}/out.npz": "expected {w}/run/best.safetensors or ",
+    "evaluate {w}/weights.bin": "not a checkpoint of graphpose; if these are published weights, read them in Python with "
+    "graphpose.models.from_published",
+    "evaluate {w}/weights.pth": "graphpose.models.from_published",
+    "evaluate {w}/weights.pt": "graphpose.models.from_published",
+    "evaluate {w}/published.safetensors": "published.safetensors: no training data are recorded in it, so there are no "
+    "clips to evaluate on: give --data FILE_OR_FOLDER",
     "evaluate {w}/run/best.safetensors --data {w}/missing.npz": "missing.npz: no such file",
     "evaluate {w}/run/best.safetensors --data {w}/nothing.npz": "nothing.npz: expected an array",
     "evaluate {w}/run/best.safetensors --data {w}/keypoints.npz": "no mapping from skeleton 'h36m17' to 'biped5'",
     "evaluate {w}/run/best.safetensors --data {w}/clips --data.split.test [Q]": "unknown subject in the split 'Q'",
     "evaluate {w}/run/best.safetensors --part val --data.split.val 0": "no clips for part 'val'",
+    "evaluate {w}/run/best.safetensors --data.frames 9": "best.safetensors lifts windows of 5 frames (got 9)",
     "evaluate {w}/run/best.safetensors --accelerator mps": "accelerator 'mps' is not there",
     "evaluate {w}/run/best.safetensors --out {w}/good.yaml": "good.yaml: File exists",
     "predict {w}/damaged.safetensors {w}/keypoints.npz {w}/out.npz": "damaged.safetensors",
@@ -219,6 +241,12 @@ CASES = {
     "predict {w}/run/best.safetensors {w}/missing.npz {w}/out.npz": "missing.npz: no such file",
     "predict {w}/run/best.safetensors {w}/text.npz {w}/out.npz": "text.npz",
     "predict {w}/run/best.safetensors {w}/clips/A.npz {w}/out.npz": "no 2D keypoints to lift",
+    "predict {w}/run/best.safetensors {w}/keypoints.npz {w}/keypoints.npz": "keypoints.npz: expected another file than the "
+    "input, which would be lost",
+    "predict {w}/run/best.safetensors {w}/keypoints.npz {w}/clips/../keypoints.npz": "expected another file than the input",
+    "predict {w}/run/best.safetensors {w}/link.npz {w}/keypoints.npz": "expected another file than the input",
+    "predict {w}/run/best.safetensors {w}/keypoints.npz {w}/new/out.xyz": "expected a motion file",
+    "predict {w}/run/best.safetensors {w}/keypoints.npz {w}/new/out.amc": "expected the 5 joints",
     "predict {w}/run/best.safetensors {w}/clips {w}/out.npz": "clips: expected one clip to lift (got 3)",
     # models
     "model describe nothing": "unknown model 'nothing'",
@@ -231,7 +259,7 @@ def test_bad_input_is_one_line_and_an_exit_code(
 ) -> None:
     if "mps" in words:
         monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
-    message = CASES[words]
+    message = CASES[words].replace("{w}", str(world))
     before = sorted(world.rglob("*"))
     given = words.format(w=world).split()
     assert main(given) == 1
@@ -286,6 +314,8 @@ LEAVES = [
     *(("data", "split", key) for key in ("by", "test", "val", "seed")),
     *(("model", "options", key) for key in ("channels", "depth", "heads", "drop_path", "prior", "mlp_ratio")),
     *(("data", key) for key in ("stride", "sampling", "missing", "confidence", "scale", "mapping", "name_pattern")),
+    *(("data", key) for key in ("recorded_fps", "reader_options")),
+    ("model", "options", "frames"),
     *(("optim", key) for key in ("weight_decay", "gamma", "warmup_steps")),
     *(("run", key) for key in ("max_steps", "clip_grad", "patience", "devices", "strategy", "deterministic", "output")),
     ("data",),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
 import types
 from pathlib import Path
@@ -16,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import graphpose
+from graphpose.cli.commands.train import ON_RESUME
 from graphpose.cli.discovery import commands
 from graphpose.cli.main import main
 from graphpose.config import EvaluateConfig, TrainConfig
@@ -36,15 +35,22 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     def train(config: TrainConfig, *, resume: str | None = None) -> Any:
         calls["train"] = (config, resume)
         return types.SimpleNamespace(
-            folder="run", best="run/best.safetensors", last="run/last.safetensors", metrics={"mpjpe": 51.25}
+            folder="run",
+            best="run/best.safetensors",
+            last="run/last.safetensors",
+            metrics={"mpjpe": 51.25},
+            at_end="",
+            main_process=calls.get("main_process", True),
         )
 
     def evaluate(checkpoint: str, config: EvaluateConfig) -> Any:
         calls["evaluate"] = (checkpoint, config)
         return types.SimpleNamespace(
             table=lambda: "MPJPE 51.2 mm",
+            errors=types.SimpleNamespace(frames=1200),
+            clips=[types.SimpleNamespace(view=view) for view in (0, 1)],
             save=lambda folder: calls.update(saved=folder),
-            info={"part": "test", "data": ["clips"]},
+            info={"part": "test", "data": ["clips"], "checkpoint": checkpoint},
             protocol="exact",
             flip=True,
         )
@@ -89,36 +95,11 @@ def test_the_commands_are_these() -> None:
         "data check",
         "data convert",
         "data fetch",
+        "data prepare",
         "model list",
         "model describe",
     }
     assert expected == NAMES
-
-
-def test_help_lists_every_command_with_its_summary(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--help"]) == 0
-    text = capsys.readouterr().out
-    for command in commands().values():
-        assert f"{command.name} " in text
-        assert command.summary in text
-
-
-@pytest.mark.parametrize("name", sorted(NAMES))
-def test_each_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        main([*name.split(), "--help"])
-    assert exit_.value.code == 0
-    text = capsys.readouterr().out
-    assert text.startswith(f"usage: graphpose {name}")
-    assert commands()[tuple(name.split())].summary in " ".join(text.split())
-
-
-def test_a_group_lists_its_own_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["skeleton", "--help"]) == 0
-    text = capsys.readouterr().out
-    assert "skeleton check" in text
-    assert "data info" not in text
-    assert main(["skeleton"]) == 2
 
 
 def test_the_version_is_the_package_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -135,12 +116,29 @@ def test_the_version_is_the_package_version(capsys: pytest.CaptureFixture[str]) 
         ("train --outptu x", "unknown option '--outptu' (did you mean '--output'?)"),
         ("train --data.frames three", "--data.frames: expected a whole number (got three)"),
         ("train --data.fps fast", "--data.fps: expected a number or null (got fast)"),
-        ("train --run.precision 12", "--run.precision: expected one of ['32-true'"),
+        (
+            "train --run.precision 16-mix",
+            "--run.precision: unknown precision '16-mix' (did you mean '16-mixed'?); choose from: 32-true, 64-true, ",
+        ),
+        (
+            "train --run.precision 33",
+            "--run.precision: unknown precision '33'; choose from: 32-true, 64-true, 16-mixed",
+        ),
+        ("train --run.devices al", "--run.devices: expected a whole number or one of ['auto'] (got al)"),
         ("train --data.split.test S9", "--data.split.test: expected a list such as [a, b] (got S9)"),
         ("train --data", "--data: expected a value"),
+        ("train --run.output a --output b", "--output, short for --run.output: expected one value (got a and b)"),
+        ("train --output=b --run.output=a", "--output, short for --run.output: expected one value (got b and a)"),
+        ("train --data a --data.paths [b]", "--data is short for --data.paths: expected one of them, not both"),
+        ("train --config demo --resume x --data x", "expected --config or --resume, not both"),
         ("train stray", "unexpected argument 'stray'"),
         ("evaluate", "the following arguments are required: checkpoint"),
-        ("evaluate a --protocol exakt", "argument --protocol: invalid choice: 'exakt'"),
+        (
+            "evaluate a --protocol publishd",
+            "--protocol: unknown protocol 'publishd' (did you mean 'published'?); choose from: exact, published; see",
+        ),
+        ("evaluate a --part tset", "--part: unknown part 'tset' (did you mean 'test'?); choose from: all, train"),
+        ("skeleton show a --mode 5", "--mode: unknown mode '5'; choose from: 2d, 3d"),
         ("predict a b", "the following arguments are required: output"),
     ],
 )
@@ -154,7 +152,6 @@ def test_a_wrong_command_line_is_exit_code_2(words: str, message: str, capsys: p
         ("train --config demmo --data x", "unknown recipe 'demmo' (did you mean 'demo'?)"),
         ("train --config demo", "data.paths: expected clips to train on; give --data FILE_OR_FOLDER"),
         ("train --config demo --data x --data.frames 0", "data.frames: expected at least 1 (got 0)"),
-        ("train --config demo --resume x --data x", "expected --config or --resume, not both"),
         ("train --resume nowhere", "nowhere: expected a run folder with a config.yaml to resume"),
         ("evaluate a --data.views.focal 0", "data.views.focal: expected a number above 0"),
         ("skeleton show h36m16", "unknown skeleton 'h36m16' (did you mean 'h36m17'?)"),
@@ -220,10 +217,58 @@ def test_resuming_keeps_the_settings_of_the_run(engine: dict[str, Any], tmp_path
     assert config.run.output == str(tmp_path), "a run that was moved goes on where it is"
 
 
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("--output elsewhere", "--run.output"),
+        ("--optim.lr 1", "--optim.lr"),
+        ("--run.seed 1 --model.options.channels 8 --run.max_epochs 9", "--run.seed, --model.options"),
+        ("--data.split.test [x]", "--data.split.test"),
+        ("--run.devices 2", "--run.devices"),
+    ],
+)
+def test_resuming_refuses_settings_that_would_make_another_run(
+    words: str, named: str, engine: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    TrainConfig.from_dict({"data": {"paths": ["a"]}}).to_yaml(tmp_path / "config.yaml")
+    line = refused(capsys, 2, "train", "--resume", str(tmp_path), *words.split())
+    assert line.startswith(f"{named}: a resumed run keeps its settings; only these can be given anew: --data.paths, ")
+    assert engine == {}
+
+
+def test_every_setting_that_a_resumed_run_may_change_is_taken(engine: dict[str, Any], tmp_path: Path) -> None:
+    TrainConfig.from_dict({"data": {"paths": ["a"]}}).to_yaml(tmp_path / "config.yaml")
+    given = {
+        "data.paths": ["b"],
+        "data.skeleton": "moved.yaml",
+        "data.mapping": "moved_to.yaml",
+        "data.workers": 1,
+        **{f"run.{name}": 2 for name in ("max_epochs", "max_steps", "patience", "log_every")},
+        "run.accelerator": "cpu",
+        "run.strategy": "ddp",
+    }
+    assert set(given) == set(ON_RESUME)
+    words = [f"--{name}={value}" for name, value in given.items()]
+    assert main(["train", "--resume", str(tmp_path), *words]) == 0
+    values = engine["train"][0].to_dict()
+    assert {name: values[name.partition(".")[0]][name.partition(".")[2]] for name in given} == given
+
+
+def test_one_of_several_processes_speaks(engine: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    engine["main_process"] = False
+    assert main(["train", "--config", "demo", "--data", "x"]) == 0
+    assert capsys.readouterr().out == ""
+
+
 def test_evaluating_hands_over_only_what_was_given(engine: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "best.safetensors"]) == 0
     assert engine["evaluate"] == ("best.safetensors", EvaluateConfig())
-    assert "MPJPE 51.2 mm" in capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == (
+        "test clips, protocol exact, averaged over the mirror image; clips; checkpoint best.safetensors; "
+        "1 clip, 2 views, 1,200 frames"
+    )
+    assert lines[1] == "MPJPE 51.2 mm"
     assert "saved" not in engine
     words = "x --data b --data.views.distance 3 --protocol published --no-flip --part all --out o --report r.html --poster p.png"
     assert main(["evaluate", *words.split()]) == 0
@@ -286,45 +331,33 @@ def test_a_fault_of_our_own_is_not_hidden(engine: dict[str, Any], monkeypatch: p
         main(["predict", "a", "b", "c"])
 
 
-def test_ctrl_c_is_exit_code_130_in_a_real_process(tmp_path: Path) -> None:
-    code = (
-        "import signal, sys, types, time\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job starts with it ignored
-        "engine = types.ModuleType('graphpose.engine')\n"
-        "engine.predict_file = lambda *a, **k: (print('ready', flush=True), time.sleep(60))\n"
-        "sys.modules['graphpose.engine'] = engine\n"
-        "from graphpose.cli.main import main\n"
-        "sys.exit(main(['predict', 'a', 'b', 'c']))\n"
-    )
-    repository = str(Path(graphpose.__file__).parents[1])
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": repository},
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGINT)
-    try:
-        _, err = process.communicate(timeout=30)
-    finally:
-        process.kill()
-    assert process.returncode == 130
-    assert err == "graphpose: error: stopped\n"
+def test_files_are_written_before_anything_is_printed(
+    engine: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A reader such as `head -1` may be gone after the first line."""
+
+    def gone(*_: object) -> None:
+        raise BrokenPipeError
+
+    with monkeypatch.context() as patch, open(os.devnull, "w") as nowhere:
+        patch.setattr("builtins.print", lambda *_, **__: gone())
+        patch.setattr("os.dup2", lambda *_: None)
+        patch.setattr("sys.stdout", nowhere)
+        assert main(["evaluate", "x", "--out", "o", "--report", "r.html", "--poster", "p.png"]) == 141
+    assert {"saved", "report", "poster"} <= engine.keys()
 
 
-def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
-    done = subprocess.run(
-        ["bash", "-c", f"{sys.executable} -m graphpose skeleton list | true; echo ${{PIPESTATUS[0]}}"],
-        cwd=Path(graphpose.__file__).parents[1],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stderr == ""
-    assert done.stdout.strip() in ("0", "141")  # 0 where the pipe held everything before it was closed
+def test_the_table_is_printed_where_a_file_cannot_be_written(
+    engine: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "r.html")
+
+    monkeypatch.setattr("graphpose.analysis.report_evaluation", full)
+    assert main(["evaluate", "x", "--report", "r.html"]) == 1
+    captured = capsys.readouterr()
+    assert "MPJPE 51.2 mm" in captured.out and "report:" not in captured.out
+    assert captured.err == "graphpose: error: r.html: No space left on device\n"
 
 
 def test_settings_survive_the_way_through_a_file(engine: dict[str, Any], tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shared import shared_path
 
 from graphpose.cli.main import main
 from graphpose.skeleton import Skeleton
@@ -112,6 +113,22 @@ def test_data_check_reports_all_faults_and_goes_on(tmp_path: Path, capsys: pytes
     assert "empty.bvh" in errors[1]
 
 
+@pytest.mark.parametrize("command", ["check", "info"])
+def test_a_truncated_file_is_refused_or_cut_to_its_whole_frames(
+    command: str, repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (repository / "data" / "samples" / "walk.bvh").read_text()
+    cut = tmp_path / "cut.bvh"
+    cut.write_text(text[: int(0.9 * len(text))])
+    assert main(["data", command, str(cut)]) == 1
+    error = capsys.readouterr().err
+    assert "cut.bvh:" in error and "cut short" in error
+    assert "allow_truncated=True (data info, data check: --allow_truncated; train, evaluate: --data.reader_o" in error
+    assert main(["data", command, str(cut), "--allow_truncated"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("1 files, 1 sound clips, 0 files with a fault") or "1 clips, " in out
+
+
 def test_data_check_passes_sound_files_and_checks_the_mapping(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -120,6 +137,35 @@ def test_data_check_passes_sound_files_and_checks_the_mapping(
     assert capsys.readouterr().out.startswith("1 files, 1 sound clips, 0 files with a fault")
     assert main(["data", "check", str(tmp_path), "--skeleton", "panda7"]) == 1
     assert "panda7" in capsys.readouterr().err
+
+
+def test_arrays_without_names_are_checked_as_the_skeleton_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "biped.yaml").write_text(BIPED)
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    np.savez(folder / "bare.npz", positions=np.random.default_rng(0).normal(size=(9, 5, 3)), fps=30.0)
+    for path in (folder, folder / "bare.npz"):
+        assert main(["data", "check", str(path)]) == 1
+        assert "5 joints without names" in capsys.readouterr().err
+        assert main(["data", "check", str(path), "--skeleton", str(tmp_path / "biped.yaml")]) == 0
+        assert capsys.readouterr().out.startswith("1 files, 1 sound clips, 0 files with a fault")
+        assert main(["data", "info", str(path), "--skeleton", str(tmp_path / "biped.yaml")]) == 0
+        assert "skeletons: biped5 (5 joints)" in capsys.readouterr().out
+    np.savez(folder / "coco.npz", positions=np.random.default_rng(0).normal(size=(9, 17, 3)), fps=30.0)
+    assert main(["data", "check", str(folder / "coco.npz"), "--skeleton", "coco17"]) == 0, "not taken as h36m17"
+    assert main(["data", "check", str(folder / "coco.npz"), "--skeleton", "hand21"]) == 1, "taken as h36m17"
+    assert "no mapping from skeleton 'h36m17' to 'hand21'" in capsys.readouterr().err
+    assert main(["data", "check", str(folder), "--skeleton", "coco18"]) == 1
+    assert "unknown skeleton 'coco18' (did you mean 'coco17'?)" in capsys.readouterr().err
+
+
+def test_data_info_takes_the_asf_file_of_amc_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recording = shared_path("mocap/cmu/01/01_01.amc")
+    (tmp_path / "moved.amc").write_bytes(recording.read_bytes())
+    assert main(["data", "info", str(tmp_path), "--skeleton", str(recording.with_name("01.asf"))]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("1 clips")
 
 
 def test_data_check_of_a_folder_without_motion_says_what_it_looked_for(

@@ -45,8 +45,8 @@ def test_broken_files_one_line_each(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert main(words) == 1
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("graphpose: error")]
     assert all(any(f"broken{number}.npz" in line for line in lines) for number in range(7))
-    assert "7 of 8 source files cannot be used" in lines[-1] and "--skip-broken" in lines[-1]
-    assert main([*words, "--skip-broken"]) == 0
+    assert "7 of 8 source files cannot be used" in lines[-1] and "--skip_broken" in lines[-1]
+    assert main([*words, "--skip_broken"]) == 0
     shown = capsys.readouterr()
     assert "1 clips, 39 frames in 1 shards (1 made now), 7 files left out" in shown.out
     assert shown.err.count("graphpose: left out: ") == 7

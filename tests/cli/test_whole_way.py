@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from graphpose.cli.main import main
 
@@ -71,6 +72,8 @@ def test_a_run_is_evaluated_on_its_test_clips_and_reported(trained: Path, capsys
     assert "trot" in page
     assert "hound5" in page
     assert 'src="http' not in page
+    assert f'<main><p class="note">{text.splitlines()[0]}</p>' in page
+    assert f"; checkpoint {trained / 'run' / 'best.safetensors'}; 1 clip, 4 views, 80 frames" in page
     assert poster.read_bytes().startswith(b"\x89PNG")
 
 
@@ -78,6 +81,7 @@ def test_keypoints_are_lifted_from_file_to_file(trained: Path) -> None:
     keypoints = np.random.default_rng(1).normal(size=(13, 5, 2)).astype(np.float32)
     np.savez(trained / "in.npz", keypoints=keypoints, fps=30.0)
     words = ["predict", trained / "run" / "best.safetensors", trained / "in.npz", trained / "out.npz"]
+    words += ["--skeleton", trained / "hound.yaml"]
     assert main([str(word) for word in words]) == 0
     positions = np.load(trained / "out.npz")["positions"]
     assert positions.shape == (13, 5, 3)
@@ -89,6 +93,21 @@ def test_a_resumed_run_goes_on_where_it_stopped(trained: Path) -> None:
     logs = sorted((trained / "run" / "logs").glob("version_*/metrics.csv"))
     assert len(logs) == 2
     assert "max_epochs: 2" in (trained / "run" / "config.yaml").read_text()
+
+
+def test_a_run_at_its_end_says_so_and_stays_as_it_is(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def state() -> dict[Path, tuple[int, bytes]]:
+        files = (path for path in (trained / "run").rglob("*") if path.is_file())
+        return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+    limit = yaml.safe_load((trained / "run" / "config.yaml").read_text())["run"]["max_epochs"]
+    before = state()
+    capsys.readouterr()
+    assert main(["train", "--resume", str(trained / "run")]) == 0
+    [line] = capsys.readouterr().out.splitlines()
+    assert f"nothing to train, the run is at its end (run.max_epochs {limit}, after " in line
+    assert f"--resume {trained / 'run'} --run.max_epochs N (N above {limit})" in line
+    assert state() == before
 
 
 @pytest.mark.parametrize("damage", ["cut", "text", "empty"])

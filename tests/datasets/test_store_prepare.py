@@ -221,7 +221,7 @@ def broken(sources: Path, make_clip) -> Path:
 
 def test_broken_files_are_all_named(broken: Path, tmp_path: Path, make_clip) -> None:
     store = tmp_path / "store"
-    with pytest.raises(SourceFaults, match=r"4 of 7 source files cannot be used: .*--skip-broken; the rest") as caught:
+    with pytest.raises(SourceFaults, match=r"4 of 7 source files cannot be used: .*--skip_broken; the rest") as caught:
         prepare_store(config(broken), store)
     lines = caught.value.faults
     for line, words in zip(

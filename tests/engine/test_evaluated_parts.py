@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from shared import shared_path
 
 from graphpose.config import EvaluateConfig, TrainConfig
-from graphpose.engine import Evaluation, evaluate
+from graphpose.datasets import PoseDataModule, absolute_places
+from graphpose.engine import Evaluation, SeenClipsWarning, evaluate
 from graphpose.errors import CheckpointError, ConfigError, DataError, GraphposeError, SkeletonError
 from graphpose.formats import write
 from graphpose.models import create, save
@@ -123,5 +127,94 @@ def test_a_damaged_training_configuration_is_the_checkpoints_fault(tmp_path: Pat
     with pytest.raises(CheckpointError, match=r"model\.safetensors: damaged.*did you mean 'frames'"):
         quick(path)
     bare = save(model, tmp_path / "bare.safetensors")
-    with pytest.raises(GraphposeError, match=r"data\.paths"):
+    with pytest.raises(GraphposeError, match=r"bare\.safetensors: no training data are recorded.*--data"):
         quick(bare)
+
+
+def trained(folder: Path, data: Path | str, split: dict[str, object] | None = None, **more: object) -> Path:
+    """Untrained weights with the header that a training on `data` leaves."""
+    settings = {"paths": [str(data)], "frames": 9, "split": split or {"test": ["C"], "val": ["B"]}, **more}
+    config = TrainConfig.from_dict({"data": {"views": {"azimuths": [30.0]}, **settings}})
+    kept = TrainConfig(data=absolute_places(config.data))
+    statement = json.dumps(PoseDataModule(config.data).data_statement())
+    model = create("mixste", FIVE, frames=9, channels=8, depth=1, heads=2)
+    return save(model, folder / "trained.safetensors", config=kept.to_dict(), data_statement=statement)
+
+
+def test_clips_of_the_training_are_known_again_by_another_path(tmp_path: Path, walkers: list[MotionClip]) -> None:
+    """A copy of the folder, and one file of it, are no new motion; the clips held out are."""
+    data = write_walkers(tmp_path / "data", walkers)
+    path = trained(tmp_path, data)
+    copy = Path(shutil.copytree(data, tmp_path / "copy"))
+    (copy / "walk0.npz").rename(copy / "another_name.npz")
+    advice = r"--part test evaluates only the clips held out \(subject C\)"
+    with pytest.warns(SeenClipsWarning, match=rf"^2 of 6 clips were trained on and 2 of 6 clips chose .*{advice}"):
+        result = quick(path, data={"paths": [str(copy)]})
+    assert result.info["part"] == "all"
+    result.save(tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert written["seen_in_training"] == {"clips": 6, "trained_on": 2, "validated_on": 2}
+    with pytest.warns(SeenClipsWarning, match=r"^1 of 1 clips were trained on, .*give --data with clips that were not"):
+        quick(path, data={"paths": [str(data / "walk0.npz")]})
+    with pytest.warns(SeenClipsWarning, match=r"^1 of 1 clips chose the weights"):
+        quick(path, data={"paths": [str(data / "walk1.npz")]})
+    held_out = quick(path, data={"paths": [str(data / "walk2.npz")]})
+    assert held_out.info["seen_in_training"] == {"clips": 1, "trained_on": 0, "validated_on": 0}
+    assert subjects(quick(path, data={"paths": [str(copy)]}, part="test")) == {"C"}
+    assert quick(path, part="train").info["seen_in_training"]["trained_on"] == 2, "asked for, so nothing is said"
+
+
+def test_a_link_to_the_data_of_the_training_keeps_their_split(tmp_path: Path, walkers: list[MotionClip]) -> None:
+    path = trained(tmp_path, write_walkers(tmp_path / "data", walkers))
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    assert subjects(quick(path, data={"paths": [str(tmp_path / "link")]})) == {"C"}
+
+
+def test_a_training_without_test_clips_is_evaluated_with_a_warning(tmp_path: Path, walkers: list[MotionClip]) -> None:
+    path = trained(tmp_path, write_walkers(tmp_path / "data", walkers[:1]), {"val": 0.25})
+    with pytest.warns(SeenClipsWarning, match=r"^1 of 1 clips were trained on"):  # its head; the tail validated
+        quick(path)
+
+
+def test_a_checkpoint_that_does_not_say_what_it_was_trained_on_warns_of_nothing(split_by_subject: Path) -> None:
+    assert quick(split_by_subject, part="all").info["seen_in_training"] is None
+
+
+def test_a_run_is_evaluated_from_any_folder(
+    tmp_path: Path, walkers: list[MotionClip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_walkers(tmp_path / "data", walkers)
+    monkeypatch.chdir(tmp_path)
+    path = trained(tmp_path, "data")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert subjects(quick(path)) == {"C"}
+
+
+def test_data_that_are_not_here_name_the_option(tmp_path: Path, walkers: list[MotionClip]) -> None:
+    data = write_walkers(tmp_path / "data", walkers)
+    same = {"source": "five", "target": "five", "joints": {joint: joint for joint in FIVE.joints}}
+    (tmp_path / "same.yaml").write_text(yaml.safe_dump(same))
+    FIVE.save(tmp_path / "five.yaml")
+    path = trained(tmp_path, data, mapping=str(tmp_path / "same.yaml"), skeleton=str(tmp_path / "five.yaml"))
+    (tmp_path / "five.yaml").unlink()  # the model brings its skeleton
+    assert subjects(quick(path)) == {"C"}
+    (tmp_path / "same.yaml").rename(tmp_path / "moved.yaml")
+    with pytest.raises(DataError, match=r"trained\.safetensors: the joint mapping .*same\.yaml.*give --data\.mapping"):
+        quick(path)
+    assert subjects(quick(path, data={"mapping": str(tmp_path / "moved.yaml")})) == {"C"}
+    data.rename(tmp_path / "moved")
+    with pytest.raises(
+        DataError, match=r"trained\.safetensors: the clips of its training .*data: no.*give --data FILE"
+    ):
+        quick(path, data={"mapping": None})
+    with pytest.warns(SeenClipsWarning):
+        quick(path, data={"paths": [str(tmp_path / "moved")], "mapping": None})
+
+
+def test_the_length_of_the_model_cannot_be_changed(split_by_subject: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"data\.frames: .*lifts windows of 9 frames \(got 27\); .*leave data\.frames out"
+    ):
+        quick(split_by_subject, data={"frames": 27})
+    assert subjects(quick(split_by_subject, data={"frames": 9})) == {"C"}

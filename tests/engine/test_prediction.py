@@ -170,7 +170,7 @@ def test_from_file_to_file(checkpoint: Path, tmp_path: Path) -> None:
     torch.testing.assert_close(once.positions, predict(small(), keypoints(), flip=False))
 
 
-@pytest.mark.filterwarnings("always:.*holds no fps")
+@pytest.mark.filterwarnings("always:.*holds no fps", "always:.*names no joints")
 def test_bare_arrays_in_pixels_are_enough(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     x = keypoints()
     pixels = denormalize_screen(x, 1280, 720).numpy()
@@ -180,7 +180,12 @@ def test_bare_arrays_in_pixels_are_enough(checkpoint: Path, tmp_path: Path, caps
     assert out.fps == 25.0  # that of the training, and said so
     assert "in.npz: holds no fps; taken as 25 frames/s, as in the training (give --fps)" in capsys.readouterr().err
     assert predicted(checkpoint, tmp_path / "in.npz", "--fps", "60").fps == 60.0
-    assert "warning" not in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        f"graphpose: warning: {tmp_path}/in.npz: names no joints; taken as h36m17, the skeleton of the model, in its order "
+        "(for another order give --skeleton; graphpose skeleton list names them)\n"
+    )
+    predicted(checkpoint, tmp_path / "in.npz", "--fps", "60", "--skeleton", "h36m17")
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("named", ["in the file", "on the command line"])
@@ -194,6 +199,7 @@ def test_keypoints_of_coco_are_mapped_where_they_are_said_to_be(named: str, chec
     assert out.skeleton == H36M
 
 
+@pytest.mark.filterwarnings("ignore:.*names no joints; taken as coco17")
 def test_joints_without_names_are_those_of_the_model(tmp_path: Path) -> None:
     """17 of them too, which the reader alone would take for Human3.6M's."""
     path = save(small(skeleton=COCO), tmp_path / "coco.safetensors")
@@ -233,8 +239,30 @@ def test_a_motion_file_has_no_keypoints(checkpoint: Path, repository: Path, tmp_
         predict_file(checkpoint, repository / "data" / "samples" / "walk.bvh", tmp_path / "out.npz")
 
 
-def test_an_output_that_cannot_be_written_is_refused(checkpoint: Path, tmp_path: Path) -> None:
-    np.savez(tmp_path / "in.npz", keypoints=keypoints().numpy(), fps=30.0)
-    for target, message in (("out.xyz", "expected a motion file"), ("nowhere/out.npz", "does not exist")):
+@pytest.fixture
+def named(tmp_path: Path) -> Path:
+    """A file of keypoints that leaves nothing to be said about it."""
+    return write(MotionClip(H36M, 30.0, keypoints=keypoints()), tmp_path / "in.npz")
+
+
+def test_an_output_that_cannot_be_written_is_refused(checkpoint: Path, named: Path) -> None:
+    for target, message in (("new/out.xyz", "expected a motion file"), ("new/out.amc", "are only read; write one of")):
         with pytest.raises(FormatError, match=message):
-            predict_file(checkpoint, tmp_path / "in.npz", tmp_path / target)
+            predict_file(checkpoint, named, named.parent / target)
+    assert [file.name for file in named.parent.iterdir()] == ["in.npz"]
+
+
+def test_the_folder_of_the_output_is_made(checkpoint: Path, named: Path) -> None:
+    predict_file(checkpoint, named, named.parent / "new" / "below" / "out.npz")
+    assert len(read(named.parent / "new" / "below" / "out.npz")) == 13
+
+
+def test_the_input_is_never_written_over(checkpoint: Path, named: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = named.read_bytes()
+    named.with_name("link.npz").symlink_to(named)
+    named.with_name("hard.npz").hardlink_to(named)
+    monkeypatch.chdir(named.parent)
+    for target in (named, "in.npz", Path("..", named.parent.name, "in.npz"), "link.npz", "hard.npz"):
+        with pytest.raises(DataError, match=r"npz: expected another file than the input"):
+            predict_file(checkpoint, named, target)
+    assert named.read_bytes() == content

@@ -98,7 +98,7 @@ def test_validation_takes_all_cameras_of_a_recording(h36m: Path) -> None:
 
 
 def test_a_split_by_a_subject_that_is_not_there(h36m: Path) -> None:
-    with pytest.raises(DataError, match=r"unknown subject in the split 'S8' .*choose from: S1, S11, S5, S9"):
+    with pytest.raises(DataError, match=r"unknown subject in the split 'S8'.*choose from: S1, S11, S5, S9"):
         PoseDataModule(settings(h36m / DETECTED, h36m / "none", test=["S8"]).data).setup()
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as L
 import pytest
@@ -14,7 +17,8 @@ import torch
 import graphpose
 from graphpose.analysis import read_history
 from graphpose.config import TrainConfig
-from graphpose.engine import LiftingModule, TrainingInterrupted, train
+from graphpose.engine import LiftingModule, RunResult, TrainingInterrupted, device, train
+from graphpose.engine.callbacks import KeepWeights
 from graphpose.errors import CheckpointError, ConfigError
 from graphpose.motion import MotionClip
 
@@ -85,6 +89,27 @@ def test_ctrl_c_within_an_epoch_loses_nothing(
     assert_same(weights(again.last), weights(whole.last))
 
 
+def test_the_message_of_ctrl_c_has_a_line_of_its_own(
+    walkers: list[MotionClip],
+    small_config: Config,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    original = LiftingModule.on_train_batch_start
+
+    def interrupting(self: LiftingModule, batch: object, batch_idx: int) -> None:
+        original(self, batch, batch_idx)
+        if self.global_step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(LiftingModule, "on_train_batch_start", interrupting)
+    with pytest.raises(TrainingInterrupted):
+        train(small_config(data__batch_size=4), clips=walkers, progress=True)
+    bar, message = capsys.readouterr()
+    assert message.startswith("\nstopping after this step") and message.endswith(" ...\n")
+    assert "2/7" in bar.splitlines()[-1] and bar.endswith("\n"), "what the caller prints next starts a line"
+
+
 def test_the_same_seed_gives_the_same_weights_with_any_workers(
     walkers: list[MotionClip], small_config: Config, tmp_path: Path
 ) -> None:
@@ -106,6 +131,76 @@ def test_steps_that_end_no_epoch_are_validated(walkers: list[MotionClip], small_
     )
     assert result.steps == 4 and result.metrics["val/mpjpe"] > 0
     assert graphpose.models.read_metadata(result.best)["metrics"]["step"] == 4
+
+
+@pytest.mark.parametrize(
+    ("stop", "schedule"),
+    [("in the first epoch", "exponential"), ("at its end", "exponential"), ("in the second", "constant")],
+)
+def test_a_run_made_longer_in_steps_equals_the_uninterrupted_one(
+    walkers: list[MotionClip], small_config: Config, tmp_path: Path, stop: str, schedule: str
+) -> None:
+    def go(steps: int, name: str, resume: Path | None = None) -> RunResult:
+        config = small_config(
+            data__batch_size=4,
+            optim={"lr": 2e-3, "schedule": schedule, "gamma": 0.5},
+            run__max_epochs=None,
+            run__max_steps=steps,
+            run__output=str(tmp_path / name),
+        )
+        return train(config, resume=resume, clips=walkers, progress=False)
+
+    batches = 7  # of an epoch
+    part = go({"in the first epoch": 3, "at its end": batches, "in the second": batches + 2}[stop], "part")
+    again = go(2 * batches + 3, "part", part.folder)
+    whole = go(2 * batches + 3, "whole")
+    assert again.steps == whole.steps == 2 * batches + 3
+    assert torch.load(whole.folder / "last.ckpt", weights_only=False)["epoch"] == 2, "the epochs have 7 batches"
+    assert_same(weights(again.last), weights(whole.last))
+    assert again.metrics == pytest.approx(whole.metrics)
+
+
+def test_the_validation_of_a_cut_epoch_is_not_forgotten(
+    walkers: list[MotionClip], small_config: Config, tmp_path: Path
+) -> None:
+    config = small_config(run__max_epochs=None, run__max_steps=3, data__batch_size=4)
+    result = train(config, clips=walkers, progress=False)
+    saved = torch.load(result.folder / "last.ckpt", weights_only=False)
+    assert saved["callbacks"]["KeepWeights"]["best"] == math.inf, "no epoch has ended"
+    keep = KeepWeights(result.folder, {}, "")
+    keep.load_state_dict(saved["callbacks"]["KeepWeights"])
+    assert keep.best == graphpose.models.read_metadata(result.best)["metrics"]["val/mpjpe"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "limit"),
+    [
+        ({"run__max_epochs": None, "run__max_steps": 3}, r"run\.max_steps 3, after 3 steps.*--run\.max_steps N"),
+        ({"run__max_epochs": 20, "run__patience": 1, "optim__lr": 1e-12}, r"run\.patience 1, .*--run\.patience N"),
+    ],
+)
+def test_a_run_at_its_end_is_left_alone(
+    walkers: list[MotionClip], small_config: Config, settings: dict[str, Any], limit: str
+) -> None:
+    config = small_config(data__batch_size=4, **settings)
+    result = train(config, clips=walkers, progress=False)
+    assert not result.at_end
+    before = {path: path.stat().st_mtime_ns for path in result.folder.rglob("*")}
+    again = train(config, resume=result.folder, clips=walkers, progress=False)
+    assert re.search(limit, again.at_end), again.at_end
+    assert {path: path.stat().st_mtime_ns for path in result.folder.rglob("*")} == before
+    assert (again.steps, again.last) == (result.steps, result.last)
+    result.last.unlink()  # as if stopped before its end: the limit holds, what is missing is written
+    ended = train(config, resume=result.folder, clips=walkers, progress=False)
+    assert not ended.at_end and ended.steps == result.steps
+    assert result.last.is_file()
+
+
+def test_more_patience_makes_a_resumed_run_longer(walkers: list[MotionClip], small_config: Config) -> None:
+    settings = {"optim__lr": 1e-12, "run__max_epochs": 20, "data__batch_size": 8}
+    short = train(small_config(run__patience=1, **settings), clips=walkers, progress=False)
+    longer = train(small_config(run__patience=2, **settings), resume=short.folder, clips=walkers, progress=False)
+    assert short.steps < longer.steps < 20 * short.steps
 
 
 def test_without_validation_the_last_weights_are_the_best(walkers: list[MotionClip], small_config: Config) -> None:
@@ -157,12 +252,17 @@ def test_resuming_nothing_or_rubbish_is_refused(
 
 
 def test_impossible_settings_are_refused_before_anything_is_written(
-    walkers: list[MotionClip], small_config: Config, tmp_path: Path
+    walkers: list[MotionClip], small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ConfigError, match="needs validation clips"):
         train(small_config(run__patience=3, data__split={"by": "subject", "val": 0.0}), clips=walkers, progress=False)
     with pytest.raises(ConfigError, match="did you mean 'depth'"):
         train(small_config(model__options={"dept": 3}), clips=walkers, progress=False)
+    monkeypatch.setattr(device, "machine_memory", lambda: 100_000)  # of some 25,000 numbers
+    with pytest.raises(
+        ConfigError, match=r"KTPFormer: weights, .* this machine has 9\.31e-05 GiB: use a smaller model"
+    ):
+        train(small_config(), clips=walkers, progress=False)
     assert not (tmp_path / "run").exists()
 
 

@@ -317,7 +317,9 @@ def test_a_person_of_absurd_size_is_implausible_only() -> None:
 
 def test_whole_frames_of_a_truncated_file(tmp_path: Path) -> None:
     path = save(tmp_path, SMALL[: SMALL.rindex("90")])
-    with pytest.raises(FormatError, match=r"frame 2 has 7 of 11 numbers\); allow_truncated=True reads the 1 whole"):
+    with pytest.raises(
+        FormatError, match=r"frame 2 has 7 of 11 numbers\); allow_truncated=True \(.*\) reads the 1 whole"
+    ):
         formats.read(path)
     clip = formats.read(path, allow_truncated=True)
     assert len(clip) == 1 and torch.equal(clip.positions, formats.read(save(tmp_path, SMALL, "b.bvh")).positions[:1])

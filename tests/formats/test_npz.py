@@ -177,3 +177,25 @@ def test_damaged_bytes_are_a_format_error_or_a_clip(tmp_path: Path, data: st.Dat
     except FormatError:
         return
     assert clip.frames == 6
+
+
+def test_the_skeleton_of_nameless_files_leaves_named_ones_alone(tmp_path: Path) -> None:
+    """One option serves a folder of bare arrays, named clips and motion files."""
+    np.savez(tmp_path / "bare.npz", positions=np.zeros((4, 17, 3)), fps=30.0)
+    np.savez(tmp_path / "hand.npz", positions=np.zeros((4, 21, 3)), fps=30.0)
+    named = Skeleton.load("h36m17")
+    np.savez(tmp_path / "named.npz", positions=np.zeros((4, 17, 3)), fps=30, joints=named.joints, parents=named.parents)
+
+    def skeletons(**options: object) -> list[str]:
+        return [
+            clip.skeleton.name
+            for name in ("bare", "named")
+            for clip in formats.read_all(tmp_path / f"{name}.npz", **options)
+        ]
+
+    assert skeletons() == ["h36m17", "h36m17"]
+    for asked in ("coco17", Skeleton.load("coco17")):
+        assert skeletons(nameless=asked) == ["coco17", "h36m17"]
+    assert skeletons(nameless="hand21") == ["h36m17", "h36m17"]
+    with pytest.raises(FormatError, match=r"hand\.npz: expected the 17 joints of skeleton 'coco17'"):
+        formats.read_all(tmp_path, nameless="coco17")

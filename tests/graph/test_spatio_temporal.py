@@ -139,3 +139,9 @@ def test_a_new_relation_is_added_in_one_place(biped: Skeleton, monkeypatch: pyte
     assert graph.edge_index[1].tolist() == [2] * 5 + [7] * 5
     with pytest.raises(DataError, match="registered already"):
         relation("to_root", "joints")(to_root)
+
+
+def test_a_long_trajectory_needs_no_dense_matrix(biped: Skeleton, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(np, "eye", lambda *_, **__: pytest.fail("a matrix of all pairs of frames"))
+    graph = SpatioTemporalGraph(biped, 20_000, ("trajectory", "step3"))
+    assert graph.num_edges == len(biped) * 2 * (19_999 + 19_997)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import stat
 import struct
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 import graphpose
-from graphpose.errors import CheckpointError
+from graphpose.errors import CheckpointError, ConfigError
 from graphpose.models import Lifter, create, from_published, load, read_metadata, save
 from graphpose.models.published import read_state_dict
 from graphpose.skeleton import Skeleton
@@ -123,6 +125,32 @@ def test_other_files_are_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "download.safetensors"
     path.write_bytes(content)
     assert "is the download complete?" in refused(path)
+
+
+@pytest.mark.parametrize("suffix", [".bin", ".pth", ".pt"])
+def test_published_weights_are_told_their_reader(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"best_epoch{suffix}"
+    torch.save({"model_pos": {"weight": torch.zeros(3)}}, path)
+    assert "graphpose.models.from_published and write them with graphpose.models.save" in refused(path)
+
+
+def test_other_files_of_a_run_are_told_the_checkpoints_beside_them(sound: Path, tmp_path: Path) -> None:
+    ckpt, settings = tmp_path / "last.ckpt", tmp_path / "config.yaml"
+    torch.save({"state_dict": {}}, ckpt)
+    settings.write_text("data: {}\n")
+    assert refused(settings).endswith("expected a .safetensors file of a run folder (got a .yaml file)")
+    (tmp_path / "best.safetensors").write_bytes(sound.read_bytes())
+    assert f"expected {tmp_path}/best.safetensors (got a .yaml file)" in refused(settings)
+    (tmp_path / "last.safetensors").write_bytes(sound.read_bytes())
+    assert refused(ckpt).endswith(
+        f"expected {tmp_path}/best.safetensors or {tmp_path}/last.safetensors (got the state to --resume a training from)"
+    )
+
+
+def test_a_model_too_large_for_this_machine_is_not_a_damaged_file(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphpose.nn.priors.machine_memory", lambda: 10)
+    with pytest.raises(ConfigError, match=r"sound\.safetensors: frames=3: the trajectory prior .* this machine has"):
+        load(sound)
 
 
 def test_a_folder_and_nothing_are_refused(tmp_path: Path) -> None:
@@ -286,6 +314,19 @@ def test_published_files_that_are_none_are_refused(suffix: str, content: bytes, 
         from_published("mixste", path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert "weights_only" not in str(caught.value) and "allow_pickle" not in str(caught.value)
+
+
+def test_python_objects_beside_weights_are_refused_without_the_advice_to_run_them(tmp_path: Path) -> None:
+    torch.save({"model_pos": {"weight": torch.zeros(3)}, "args": argparse.Namespace(x=1)}, tmp_path / "weights.pth")
+    np.savez(tmp_path / "weights.npz", weight=np.array([{}], dtype=object))
+    for name, what in (("weights.pth", r" \(argparse\.Namespace\)"), ("weights.npz", "")):
+        with pytest.raises(
+            CheckpointError, match=f"{name}: .*it holds Python objects{what}, which .*state dict"
+        ) as caught:
+            from_published("mixste", tmp_path / name)
+        shown = "".join(traceback.format_exception(caught.value))
+        assert "weights_only" not in str(caught.value) and "Re-running" not in shown
 
 
 def test_published_weights_of_something_else_are_refused(tmp_path: Path) -> None:

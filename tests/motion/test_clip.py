@@ -10,7 +10,9 @@ import roma
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shared import shared_path
 
+from graphpose import formats
 from graphpose.errors import DataError, SkeletonError
 from graphpose.geometry import Camera
 from graphpose.motion import MotionClip
@@ -194,6 +196,40 @@ def test_mapping_with_an_offset_needs_rotations() -> None:
         clip.replace(rotations=None).to(target, mapping)
     with pytest.raises(DataError, match="keypoints"):
         clip.replace(keypoints=torch.zeros(13, 4, 2)).to(target, mapping)
+
+
+def test_the_extent_is_the_height_of_the_body_wherever_its_root_stands() -> None:
+    names = ["ground", "hips", "head", "l_hand", "r_hand", "l_foot", "r_foot"]
+    parents = [-1, 0, 1, 1, 1, 1, 1]
+    skeleton = Skeleton.from_parents(parents, names, [("l_hand", "r_hand"), ("l_foot", "r_foot")], name="marked")
+    hips = torch.tensor([0.0, 0.9, 0.0])
+    rest = torch.stack([0 * hips, hips, hips + torch.tensor([0, 0.7, 0])] + [hips] * 4)
+    for joint, offset in ((3, [1.2, 0, 0]), (4, [-1.2, 0, 0]), (5, [0, -0.9, 0]), (6, [0, -0.9, 0])):
+        rest[joint] += torch.tensor(offset)
+    positions = rest.repeat(30, 1, 1)
+    extents = []
+    for speed in (0.0, 0.001, 0.2):  # metres a frame, away from the mark
+        walked = positions.clone()
+        walked[:, 1:, 2] += speed * torch.arange(30.0)[:, None]
+        extents.append(MotionClip(skeleton, 30, positions=walked).summary()["extent"])
+    # hand and hips 1.2 + 0.7 to the head; a bone to the mark of fixed length is taken for one of the body
+    assert extents == pytest.approx([2.1, 1.9, 1.9], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "bandai-namco/1/dataset-1_walk_normal_001.bvh",
+        "bandai-namco/1/dataset-1_dash_normal_001.bvh",
+        "bandai-namco/1/dataset-1_bow_normal_001.bvh",
+        "bandai-namco/1/dataset-1_bye_normal_001.bvh",
+        "bandai-namco/2/dataset-2_walk_normal_011.bvh",
+        "cmu/02/02_01.amc",
+        "cmu/05/05_01.amc",
+    ],
+)
+def test_recorded_people_are_as_large_as_people(path: str) -> None:
+    assert 1.4 < formats.read(shared_path(f"mocap/{path}")).summary()["extent"] < 1.9
 
 
 def test_facing_and_bones() -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch_geometric import typing as pyg_typing
 
-from graphpose.errors import DataError
+from graphpose.errors import ConfigError, DataError
 from graphpose.graph import SpatioTemporalGraph, pose_batch
 from graphpose.nn import (
     GraphPrior,
@@ -17,6 +18,8 @@ from graphpose.nn import (
     PriorLayer,
     TrajectoryPrior,
     kinematic_topology,
+    memory,
+    priors,
     trajectory_topology,
 )
 from graphpose.skeleton import Skeleton
@@ -181,3 +184,27 @@ print(t.WITH_TORCH_SCATTER, *(f"{v:.5f}" for v in out.flatten().tolist()))
     assert without[0] == "False"
     assert present[0] == str(pyg_typing.WITH_TORCH_SCATTER)
     assert without[1:] == present[1:]
+
+
+def test_a_trajectory_beyond_the_memory_is_refused_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = 3 * 200**2 * 4  # for the matrices of 200 frames
+    monkeypatch.setattr(priors, "machine_memory", lambda: room)
+    TrajectoryPrior(4, 200)
+    monkeypatch.setattr(priors, "trajectory_topology", lambda frames: pytest.fail("the matrices must not be made"))
+    expected = r"^frames=100000: .* needs 112 GiB .*: use shorter windows \(data\.frames\), or a prior without 'tpa'"
+    with pytest.raises(ConfigError, match=expected):
+        TrajectoryPrior(4, 100_000)
+    with pytest.raises(ConfigError, match="frames=201"):
+        TrajectoryPrior(4, 201)
+
+
+def test_the_memory_is_that_of_the_machine_or_the_container(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(memory, "_CONTROL_GROUP", limit)
+    whole = memory.machine_memory()
+    if whole is None:
+        pytest.skip("this system does not tell its memory")
+    assert whole > 2**28
+    for text, expected in (("max\n", whole), (f"{whole // 2}\n", whole // 2), (f"{whole * 2}\n", whole)):
+        limit.write_text(text)
+        assert memory.machine_memory() == expected

@@ -115,7 +115,7 @@ STICK = Skeleton.from_parents([-1, 0, 0], ["top", "Lend", "Rend"], pairs=[("Lend
 GOOD = {"top": {"l_knee": 0.5, "r_knee": 0.5}, "Lend": {"l_foot": 1.0}, "Rend": {"r_foot": 1.0}}
 
 
-@given(st.floats(0, 1), st.floats(-0.5, 0.5))
+@given(st.floats(0.5, 1), st.floats(-0.5, 0.5))
 def test_mirrored_rows_are_accepted(side: float, lean: float) -> None:
     rows = {
         "top": {"l_knee": 0.5 - lean, "r_knee": 0.5 - lean, "hip": 2 * lean},
@@ -123,6 +123,38 @@ def test_mirrored_rows_are_accepted(side: float, lean: float) -> None:
         "Rend": {"r_foot": side, "l_knee": 1 - side},
     }
     JointMapping("biped", "stick", rows, {}).check(BIPED, STICK)
+
+
+@given(st.floats(0.51, 1))
+def test_an_exchange_of_left_and_right_is_refused(other: float) -> None:
+    """It has the symmetry of a right mapping, and mirrors the motion."""
+    rows = GOOD | {
+        "Lend": {"r_foot": other, "l_foot": 1 - other},
+        "Rend": {"l_foot": other, "r_foot": 1 - other},
+    }
+    with pytest.raises(
+        SkeletonError,
+        match=r"exchanged: Lend \(left in 'stick'\) is made of r_foot \(right in 'biped'; pairs are \[left, right\] in that order",
+    ) as caught:
+        JointMapping("biped", "stick", rows).check(BIPED, STICK)
+    assert len(caught.value.problems) == 2
+
+
+def test_pairs_the_wrong_way_round_are_refused() -> None:
+    turned = replace(BIPED, pairs=tuple(pair[::-1] for pair in BIPED.pairs))
+    with pytest.raises(SkeletonError, match=r"exchanged: Lend .*l_foot.*the names in the pairs of the skeleton"):
+        JointMapping("biped", "stick", GOOD).check(turned, STICK)
+
+
+@pytest.mark.parametrize("names", mapping_files(), ids="_to_".join)
+def test_bundled_mapping_with_any_two_sides_exchanged_is_refused(names: tuple[str, str]) -> None:
+    source, target = map(Skeleton.load, names)
+    mapping = find_mapping(source, target)
+    for left, right in target.pairs:
+        rows = dict(mapping.weights)
+        rows[left], rows[right] = rows[right], rows[left]
+        with pytest.raises(SkeletonError, match=f"exchanged: {left} "):
+            replace(mapping, weights=rows).check(source, target)
 
 
 @given(st.floats(0.01, 1))

@@ -8,12 +8,15 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
 from graphpose.cli.reading import add_reading, reading_options
 from graphpose.errors import GraphposeError
+
+if TYPE_CHECKING:
+    from graphpose.skeleton import Skeleton
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -27,7 +30,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """One line a fault or warning on stderr; the counts on stdout."""
     from graphpose.formats import expand  # here, because it imports torch
+    from graphpose.skeleton import Skeleton
 
+    skeleton = Skeleton.load(args["skeleton"]) if args.get("skeleton") is not None else None
     options = reading_options(args)
     files = expand(args["path"])
     clips = faults = warned = 0
@@ -35,7 +40,7 @@ def run(args: Namespace) -> int:
         try:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
-                clips += _check(file, options, args.get("skeleton"), args.get("mapping"))
+                clips += _check(file, options, skeleton, args.get("mapping"))
         except GraphposeError as error:
             faults += 1
             print(f"graphpose: error: {error}", file=sys.stderr)
@@ -46,11 +51,14 @@ def run(args: Namespace) -> int:
     return 1 if faults else 0
 
 
-def _check(file: Path, options: dict[str, Any], skeleton: str | None, mapping: str | None) -> int:
-    """Reads all clips of a file, and maps them to the skeleton if one is asked for; gives their number."""
+def _check(file: Path, options: dict[str, Any], skeleton: Skeleton | None, mapping: str | None) -> int:
+    """Reads all clips of a file, and maps them to the skeleton if one is asked for; gives their number.
+
+    As in training, files without joint names that have as many joints as the skeleton are taken to be on it.
+    """
     from graphpose.formats import read_all
 
-    clips = read_all(file, **options)
+    clips = read_all(file, nameless=skeleton, **options)
     for clip in clips:
         if skeleton is not None:
             clip.to(skeleton, mapping)

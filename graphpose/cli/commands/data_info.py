@@ -1,6 +1,9 @@
 """Show what is in motion files: frames, rate, joints, size and length of every clip, and a summary.
 
 graphpose data info data/samples
+
+The extent is the longest way along the bones from a joint that is neither left nor right, in metres: of a person about
+the height, from the head joint to the toes. A bone between the body and a mark on the ground does not count.
 """
 
 from __future__ import annotations
@@ -18,14 +21,22 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Which files, and how to read them."""
     parser.add_argument("path", type=str, nargs="+", help="files, archives or folders")
     add_reading(parser)
-    parser.add_argument("--skeleton", type=str, help="skeleton of files that hold none")
+    parser.add_argument(
+        "--skeleton", type=str, help="skeleton of files that name no joints, or the ASF file of AMC files"
+    )
 
 
 def run(args: Namespace) -> None:
     """A table of the clips and their sums."""
     from graphpose.formats import read_all
+    from graphpose.skeleton import Skeleton
 
-    options = reading_options(args, "skeleton")
+    options = reading_options(args)
+    skeleton = args.get("skeleton")
+    if skeleton is not None and skeleton.lower().endswith(".asf"):
+        options["skeleton"] = skeleton
+    elif skeleton is not None:
+        options["nameless"] = Skeleton.load(skeleton)
     facts = [clip.summary() for clip in read_all(args["path"], **options)]
     print("\n".join([table(facts), *labels(facts), summary(facts)]))
 
@@ -35,10 +46,10 @@ COLUMNS = ("clip", "frames", "fps", "seconds", "joints", "extent m", "missing", 
 
 
 def table(facts: list[dict[str, Any]]) -> str:
-    """One line a clip. Height is the longest way along the bones: about that of the stretched person, in metres."""
+    """One line a clip."""
     rows = [COLUMNS]
     for clip in facts:
-        height = clip.get("extent", math.nan)
+        extent = clip.get("extent", math.nan)
         rows.append(
             (
                 str(clip["name"]),
@@ -46,7 +57,7 @@ def table(facts: list[dict[str, Any]]) -> str:
                 f"{clip['fps']:.4g}",
                 f"{clip['seconds']:.1f}",
                 str(clip["joints"]),
-                "-" if math.isnan(height) else f"{height:.2f}",
+                "-" if math.isnan(extent) else f"{extent:.2f}",
                 f"{100 * clip['missing']:.1f} %",
                 clip["subject"] or "-",
                 clip["action"] or "-",

@@ -16,7 +16,7 @@ from jsonargparse import ArgumentParser, Namespace
 from graphpose.config import DataConfig
 from graphpose.structured import build
 
-SETTINGS = ("skeleton", "mapping", "scale", "fps", "name_pattern")
+SETTINGS = ("skeleton", "mapping", "scale", "recorded_fps", "fps", "name_pattern")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -26,6 +26,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--skeleton", type=str, help="name or YAML file of the skeleton; without it the clips' own")
     parser.add_argument("--mapping", type=str, help="YAML file of the joint mapping to it")
     parser.add_argument("--scale", type=float, help="metres per unit of the files (default: the format's own)")
+    parser.add_argument("--recorded_fps", type=float, help="frames per second, in place of what the files say")
     parser.add_argument(
         "--fps",
         type=Optional[float],  # noqa: UP045  (Python 3.10's parser takes no X | None here)
@@ -38,7 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--workers", type=int, help="processes that read and write (default: one a processor, 8 at most)"
     )
-    parser.add_argument("--skip-broken", action="store_true", help="leave out files that cannot be used")
+    parser.add_argument("--skip_broken", action="store_true", help="leave out files that cannot be used")
     parser.add_argument("--overwrite", action="store_true", help="replace the store that is there")
 
 

@@ -65,11 +65,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--report", metavar="FILE.html", type=str, help="write a self-contained report to look at")
     parser.add_argument("--poster", metavar="FILE.png", type=str, help="write a picture of telling clips")
-    add_settings(parser, {"data": DataConfig})
+    add_settings(parser, {"data": DataConfig}, default="as in the training")
 
 
 def run(args: Namespace) -> None:
-    """Evaluates, prints the table, writes what was asked for."""
+    """Evaluates, writes what was asked for, prints the table."""
     values = {name: args[name] for name in OWN if args.get(name) is not None}
     config = build(EvaluateConfig, {**values, **given(args, ["data"])})
     from graphpose.analysis.extras import require
@@ -81,14 +81,16 @@ def run(args: Namespace) -> None:
     from graphpose.engine import evaluate
 
     evaluation = evaluate(args["checkpoint"], config)
-    print(f"{evaluation.info['part']} clips of {', '.join(evaluation.info['data'])}")
-    print(evaluation.table())
-    if args.get("out") is not None:
-        evaluation.save(args["out"])
-        print(f"tables, clips and evaluation.json for `graphpose compare`: {args['out']}")
-    if args.get("report") is not None:
-        analysis.report_evaluation(evaluation, args["report"])
-        print(f"report: {args['report']}")
-    if args.get("poster") is not None:
-        analysis.poster(analysis.telling_examples(evaluation), args["poster"])
-        print(f"picture: {args['poster']}")
+    written = []
+    try:  # files first, since whoever reads the output may stop reading it; the table even where they cannot be written
+        if args.get("out") is not None:
+            evaluation.save(args["out"])
+            written.append(f"tables, clips and evaluation.json for `graphpose compare`: {args['out']}")
+        if args.get("report") is not None:
+            analysis.report_evaluation(evaluation, args["report"])
+            written.append(f"report: {args['report']}")
+        if args.get("poster") is not None:
+            analysis.poster(analysis.telling_examples(evaluation), args["poster"])
+            written.append(f"picture: {args['poster']}")
+    finally:
+        print(analysis.describe_evaluation(evaluation), evaluation.table(), *written, sep="\n")

@@ -4,7 +4,7 @@
 
 INPUT holds an array keypoints [T, J, 2] on the model's skeleton, or on another one that maps to it (arrays joints
 and parents, or --skeleton, name it): normalised screen units, or pixels with the size of the picture as width and
-height.
+height. Joints without names are taken in the order of the model's skeleton.
 OUTPUT gets positions [T, J, 3] in metres, camera space, relative to the root joint.
 """
 

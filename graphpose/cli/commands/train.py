@@ -4,21 +4,37 @@
   graphpose train --config my.yaml --data mocap/ --data more.npz --data.frames 81 --model.options.channels 128
   graphpose train --resume runs/demo --run.max_epochs 400
 
---config names a bundled recipe or a YAML file; options replace its settings one by one.
+--config names a bundled recipe or a YAML file; options replace its settings one by one. A resumed run keeps its
+settings, save for how long it trains, on which kind of device, and where its clips lie.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from graphpose.cli.parsing import add_settings, given
+from graphpose.cli.parsing import UsageError, add_settings, given
 from graphpose.config import DataConfig, ModelConfig, OptimConfig, RunConfig, TrainConfig, merge, recipes
 from graphpose.errors import ConfigError
 
 SECTIONS = {"data": DataConfig, "model": ModelConfig, "optim": OptimConfig, "run": RunConfig}
 SHORTHANDS = {"--data": "--data.paths+", "--output": "--run.output"}
+ON_RESUME = (
+    "data.paths",
+    "data.skeleton",
+    "data.mapping",
+    "data.workers",
+    "run.max_epochs",
+    "run.max_steps",
+    "run.patience",
+    "run.accelerator",
+    "run.strategy",
+    "run.log_every",
+)
+"""What a resumed run may be told anew: how long, on which machine, and where the same files lie on it. Not on how many
+devices: their number decides which batches are left in a broken-off epoch."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -30,19 +46,22 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--resume",
         metavar="RUN",
         type=str,
-        help="run folder of a training that stopped, to go on with, under its settings",
+        help=f"run folder of a training that stopped, to go on with; only these can be given anew: {_shown(ON_RESUME)}",
     )
     parser.add_argument("--output", metavar="FOLDER", type=str, help="short for --run.output")
     add_settings(parser, SECTIONS)
 
 
+def _shown(settings: Iterable[str]) -> str:
+    return ", ".join(f"--{name}" for name in settings)
+
+
 def settings(args: Namespace) -> TrainConfig:
     """The recipe, or the settings of the run that is resumed, with the options given in their place."""
     resume = args.get("resume")
-    if resume is not None and args.get("config") is not None:
-        raise ConfigError("expected --config or --resume, not both: a resumed run keeps its settings")
     base = TrainConfig()
     if resume is not None:
+        _refuse_changes(args)
         folder = Path(resume).parent if Path(resume).suffix == ".ckpt" else Path(resume)
         kept = folder / "config.yaml"
         if not kept.is_file():
@@ -56,6 +75,18 @@ def settings(args: Namespace) -> TrainConfig:
     return config
 
 
+def _refuse_changes(args: Namespace) -> None:
+    """Raises `UsageError` for settings beside --resume that would make it another run, or change nothing of it."""
+    if args.get("config") is not None:
+        raise UsageError("expected --config or --resume, not both: a resumed run keeps its settings")
+    own = (name for name, _ in args.items() if name.partition(".")[0] in SECTIONS)
+    refused = [name for name in own if name not in ON_RESUME]
+    if refused:
+        raise UsageError(
+            f"{_shown(refused)}: a resumed run keeps its settings; only these can be given anew: {_shown(ON_RESUME)}"
+        )
+
+
 def run(args: Namespace) -> None:
     """Trains, and says where the result is and what to do with it."""
     config = settings(args)
@@ -65,6 +96,11 @@ def run(args: Namespace) -> None:
         result = train(config, resume=args.get("resume"))
     except TrainingInterrupted as stop:
         raise KeyboardInterrupt(str(stop)) from stop
+    if not result.main_process:
+        return
+    if result.at_end:
+        print(result.at_end)
+        return
     figures = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
     print(f"run folder: {result.folder} ({figures})")
     print(f"next: graphpose evaluate {result.best} --report report.html")

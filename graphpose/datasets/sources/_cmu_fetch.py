@@ -22,7 +22,7 @@ from graphpose.datasets.sources.registry import Wishes
 from graphpose.datasets.unpack import unpack
 from graphpose.errors import DataError, FormatError, GraphposeError
 from graphpose.formats._asf import parse_asf
-from graphpose.formats.asf_amc import read_amc
+from graphpose.formats.asf_amc import FORMAT as AMC
 from graphpose.formats.plausibility import ImplausibleMotionWarning
 
 __all__ = ["ARCHIVE", "BASE", "check_amc", "fetch"]
@@ -66,7 +66,7 @@ def check_amc(path: Path, asf: Path) -> int:
     """The number of frames of an AMC file; raises `FormatError` when it is not a whole motion of that skeleton."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImplausibleMotionWarning)
-        (clip,) = read_amc(path, skeleton=asf)
+        (clip,) = AMC.read(path, skeleton=asf)
     return clip.frames
 
 

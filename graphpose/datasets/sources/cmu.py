@@ -16,7 +16,7 @@ from graphpose.datasets.sources.findings import Finding, State
 from graphpose.datasets.sources.registry import Source
 from graphpose.errors import FormatError, GraphposeError
 from graphpose.formats._asf import parse_asf
-from graphpose.formats.asf_amc import read_amc
+from graphpose.formats.asf_amc import FORMAT as AMC
 
 __all__ = ["SOURCE", "check"]
 
@@ -63,7 +63,7 @@ def _subject(name: str, paths: list[Path], noted: dict[Path, str | None]) -> lis
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
-                (clip,) = read_amc(path, skeleton=asf[0])
+                (clip,) = AMC.read(path, skeleton=asf[0])
             except GraphposeError as fault:
                 faults.append(Finding("broken", f"{name}/{path.name}", str(fault), _AGAIN))
                 continue
