@@ -95,7 +95,11 @@ class PoseLoader:
 
     def _gather(self, epoch: int, batches: Batches) -> Iterator[dict[str, Tensor]]:
         if self.workers == 0:
-            step = max(1, self.dataset.at_once // self.batch_size)
+            step = self.dataset.at_once // self.batch_size
+            if step < 2:
+                for ids in batches:
+                    yield self.dataset.fetch(ids, epoch)
+                return
             for at in range(0, len(batches), step):
                 yield from self._fetch(epoch, list(batches[at : at + step]))
             return
@@ -116,9 +120,6 @@ class PoseLoader:
 
     def _fetch(self, epoch: int, batches: Sequence[np.ndarray]) -> Iterator[dict[str, Tensor]]:
         """Several batches fetched at once; a draw depends on its window alone, so that makes no difference."""
-        if len(batches) == 1:
-            yield self.dataset.fetch(batches[0], epoch)
-            return
         together = self.dataset.fetch(np.concatenate(batches), epoch)
         parts = [value.split([len(ids) for ids in batches]) for value in together.values()]
         for of_batch in zip(*parts, strict=True):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import overload
 
 import numpy as np
@@ -36,6 +37,9 @@ class Batches(Sequence[np.ndarray]):
 
     def __len__(self) -> int:
         return len(self._cuts) - 1
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return (self._order[begin:end] for begin, end in pairwise(self._cuts))
 
     @overload
     def __getitem__(self, index: int) -> np.ndarray: ...

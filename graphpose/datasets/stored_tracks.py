@@ -101,9 +101,10 @@ class StoredTracks:
         """Track, first frame, mirrored."""
         return [track, start, mirrored]
 
-    def gather(self, address: Tensor, frames: int) -> dict[str, Tensor]:
+    def gather(self, address: Sequence[Tensor], place: Tensor) -> dict[str, Tensor]:
         """See `Tracks.gather`."""
-        track, start, mirrored = address[..., 0].numpy().T
+        frames = len(place)
+        track, start, mirrored = (column[:, 0].numpy() for column in address)
         windows = _Windows(track, start, mirrored, frames)
         if not self._any_bare or self._all_bare:
             return self._seen(windows, self._all_bare)

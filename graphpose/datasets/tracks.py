@@ -50,10 +50,10 @@ class Tracks(Protocol):
     def address(self, track: np.ndarray, start: np.ndarray, mirrored: np.ndarray) -> list[np.ndarray]:
         """int64 columns `[n]` for windows of `track` from frame `start` (may be below 0), mirror image where `mirrored` is 1."""
 
-    def gather(self, address: Tensor, frames: int) -> dict[str, Tensor]:
+    def gather(self, address: Sequence[Tensor], place: Tensor) -> dict[str, Tensor]:
         """`x [B, T, J, C]`, where known `y [B, T, J, 3]` and `root [B, T, 3]`, and `visible [B, T, J]` where one may be missing.
 
-        `address` is `[B, columns, 1]`. Frames before the first and after the last of a track repeat these.
+        `address` has the columns `[B, 1]`, `place` is 0..T - 1. Frames before the first and after the last of a track repeat these.
         """
 
 
@@ -95,6 +95,8 @@ class MemoryTracks:
         self.visible = None if bool(visible.all()) else visible  # None: every keypoint is there, nothing to carry
         if mirrored:
             self._append_mirror_images(skeleton)
+        named = (("x", self.x), ("y", self.y), ("root", self.root), ("visible", self.visible))
+        self._arrays = [(name, values) for name, values in named if values is not None]
 
     def _append_mirror_images(self, skeleton: Skeleton) -> None:
         """A second half of the arrays, R rows further on: gathering it costs nothing, exchanging joints in batches would."""
@@ -106,28 +108,22 @@ class MemoryTracks:
         if self.visible is not None:
             self.visible = torch.cat([self.visible, self.visible[:, mirror]])
 
-    def _arrays(self) -> list[tuple[str, Tensor]]:
-        named = (("x", self.x), ("y", self.y), ("root", self.root), ("visible", self.visible))
-        return [(name, value) for name, value in named if value is not None]
-
     @property
     def nbytes(self) -> int:
         """Bytes of the arrays."""
-        return sum(value.numel() * value.element_size() for _, value in self._arrays())
+        return sum(value.numel() * value.element_size() for _, value in self._arrays)
 
     def address(self, track: np.ndarray, start: np.ndarray, mirrored: np.ndarray) -> list[np.ndarray]:
         """First row, lowest and highest row of each window."""
         begin = self.begins[track] + int(self.lengths.sum()) * mirrored
         return [begin + start, begin, begin + self.lengths[track] - 1]
 
-    def gather(self, address: Tensor, frames: int) -> dict[str, Tensor]:
+    def gather(self, address: Sequence[Tensor], place: Tensor) -> dict[str, Tensor]:
         """See `Tracks.gather`."""
-        start, low, high = address.unbind(1)  # [B, 1]
-        rows = (start + torch.arange(frames)).clamp_(low, high).view(-1)
-        return {
-            name: values.index_select(0, rows).view(len(address), frames, *values.shape[1:])
-            for name, values in self._arrays()
-        }
+        start, low, high = address
+        rows = (start + place).clamp_(low, high).view(-1)
+        shape = (len(start), len(place))
+        return {name: values.index_select(0, rows).view(*shape, *values.shape[1:]) for name, values in self._arrays}
 
 
 def refuse_mixture(clips: Sequence[MotionClip], tracks: Sequence[tuple[int, bool]]) -> None:

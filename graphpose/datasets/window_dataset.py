@@ -153,10 +153,11 @@ class PoseWindows(Dataset[PoseGraph]):
         index = torch.as_tensor(indices, dtype=torch.long)
         epoch = self.epoch if epoch is None else epoch
         plan = self._plan(index, epoch)  # [B, columns, 1]
-        window = self.tracks.gather(plan[:, :-2], self.frames)
+        *address, first, stop = plan.unbind(1)
+        window = self.tracks.gather(address, self._place)
         self.augmentation.degrade(window, index.numpy(), self.seed, epoch)
         window["window"] = index
-        window["counted"] = (self._place >= plan[:, -2]) & (self._place < plan[:, -1])
+        window["counted"] = (self._place >= first) & (self._place < stop)
         return window
 
     def _plan(self, index: Tensor, epoch: int) -> Tensor:
