@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-__all__ = ["add_reading", "reading_options"]
+__all__ = ["add_reading", "is_store", "reading_options"]
 
 _OPTIONS = ("scale", "fps", "markers", "up", "allow_truncated", "subjects", "annotation")
 
@@ -33,3 +34,8 @@ def add_reading(parser: ArgumentParser) -> None:
 def reading_options(args: Namespace, *more: str) -> dict[str, Any]:
     """What of these was given, and of `more`, as options of `graphpose.formats.read_all`."""
     return {name: args[name] for name in (*_OPTIONS, *more) if args.get(name) not in (None, False)}
+
+
+def is_store(path: str) -> bool:
+    """Whether a path is a prepared store; told here as `graphpose.datasets` tells it, without importing torch."""
+    return (Path(path) / "store.json").is_file()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,9 +19,13 @@ from graphpose.errors import DataError
 from graphpose.motion import MotionClip
 from graphpose.skeleton import Skeleton
 
-__all__ = ["absolute_places", "content_of", "prepare_clips"]
+__all__ = ["ResampledBenchmarkWarning", "absolute_places", "content_of", "prepare_clips"]
 
 _CONTENT = "content hash"  # with a blank, so that no group of a name pattern is called so
+
+
+class ResampledBenchmarkWarning(UserWarning):
+    """Clips of a published data set are taken at another rate than papers take them."""
 
 
 def prepare_clips(
@@ -136,5 +141,12 @@ def _at_rate(clip: MotionClip, fps: float | None) -> MotionClip:
         raise DataError(
             f"clip {clip.name!r} has {clip.fps:g} frames/s, data.fps asks for {fps:g}: set data.fps to {clip.fps:g} or lower, "
             "or null to keep each clip's own rate (data.recorded_fps corrects a rate that the file gives wrongly)"
+        )
+    if "keypoints" in clip.tags:  # the readers of published data sets say whose keypoints they are
+        warnings.warn(
+            f"clips of a published data set are resampled from {clip.fps:g} to {fps:g} frames/s, so figures do not compare with "
+            "papers; --data.fps null (data prepare: --fps null) keeps their rate",
+            ResampledBenchmarkWarning,
+            stacklevel=3,
         )
     return clip.resample(fps)

@@ -96,7 +96,11 @@ def _checked(clip: MotionClip, path: Path) -> tuple[torch.Tensor, torch.Tensor]:
         raise FormatError(
             path,
             f"BVH is made of joint rotations and clip {clip.name!r} has no {missing}; write positions to an .npz file"
-            + (", or joints that move without turning with identity_rotations=True" if clip.rotations is None else ""),
+            + (
+                ", or joints that move without turning with identity_rotations=True (data convert: --identity_rotations)"
+                if clip.rotations is None
+                else ""
+            ),
         )
     if clip.space != "world":
         raise FormatError(

@@ -70,3 +70,19 @@ def test_wrong_words(
     (tmp_path / "a" / "walk.bvh").write_bytes((SAMPLES / "walk.bvh").read_bytes())
     assert main(["data", "prepare", *words]) in (1, 2)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["info", "check"])
+def test_a_store_is_described_and_checked_like_files(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = str(SAMPLES / "walk.bvh")
+    assert main(["data", "prepare", clip, "--out", str(tmp_path / "store")]) == 0
+    capsys.readouterr()
+    assert main(["data", command, str(tmp_path / "store"), clip]) == 0
+    out = capsys.readouterr().out
+    assert ("2 files, 2 sound clips, 0 files with a fault" if command == "check" else "2 clips") in out
+    shard = next((tmp_path / "store" / "shards").iterdir())
+    shard.write_bytes(shard.read_bytes()[:-1])
+    assert main(["data", command, str(tmp_path / "store")]) == 1
+    assert "00000.arrow: has" in capsys.readouterr().err

@@ -7,6 +7,8 @@ import logging
 import pytest
 import torch
 
+from graphpose.config import DataConfig
+from graphpose.datasets.clips import ResampledBenchmarkWarning, prepare_clips
 from graphpose.datasets.splits import Split, check_leaks, split_clips
 from graphpose.errors import DataError
 
@@ -47,3 +49,13 @@ def test_cameras_of_one_recording_in_two_parts_are_a_leak(make_clip) -> None:
     ):
         check_leaks(Split([one], [], [two]))
     check_leaks(Split([one, two], [], views_of(make_clip, 2, tagged=True)))
+
+
+def test_a_published_rate_is_not_changed_without_a_word(make_clip) -> None:
+    """The readers of published files name the keypoints; other clips are resampled as they always are."""
+    clip = make_clip(40, 0, name="own").replace(fps=50.0)
+    published = clip.replace(name="published", tags={"keypoints": "cpn_ft_h36m_dbb"})
+    with pytest.warns(ResampledBenchmarkWarning, match=r"from 50 to 25 frames/s.*--data\.fps null"):
+        assert prepare_clips(DataConfig(fps=25.0), [published])[0].fps == 25.0
+    assert prepare_clips(DataConfig(fps=None), [published])[0].fps == 50.0
+    assert prepare_clips(DataConfig(fps=25.0), [clip])[0].fps == 25.0

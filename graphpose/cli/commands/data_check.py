@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from graphpose.cli.reading import add_reading, reading_options
+from graphpose.cli.reading import add_reading, is_store, reading_options
 from graphpose.errors import GraphposeError
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ def run(args: Namespace) -> int:
 
     skeleton = Skeleton.load(args["skeleton"]) if args.get("skeleton") is not None else None
     options = reading_options(args)
-    files = expand(args["path"])
+    stores = [path for path in args["path"] if is_store(path)]
+    others = [path for path in args["path"] if path not in stores]
+    files = [*map(Path, stores), *(expand(others) if others else [])]
     clips = faults = warned = 0
     for file in files:
         try:
@@ -54,11 +56,17 @@ def run(args: Namespace) -> int:
 def _check(file: Path, options: dict[str, Any], skeleton: Skeleton | None, mapping: str | None) -> int:
     """Reads all clips of a file, and maps them to the skeleton if one is asked for; gives their number.
 
-    As in training, files without joint names that have as many joints as the skeleton are taken to be on it.
+    As in training, files without joint names that have as many joints as the skeleton are taken to be on it. A store counts
+    as one file.
     """
     from graphpose.formats import read_all
 
-    clips = read_all(file, nameless=skeleton, **options)
+    if is_store(str(file)):
+        from graphpose.datasets import ClipStore
+
+        clips = list(ClipStore(file).clips)
+    else:
+        clips = read_all(file, nameless=skeleton, **options)
     for clip in clips:
         if skeleton is not None:
             clip.to(skeleton, mapping)

@@ -14,7 +14,7 @@ from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from graphpose.cli.reading import add_reading, reading_options
+from graphpose.cli.reading import add_reading, is_store, reading_options
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -37,7 +37,14 @@ def run(args: Namespace) -> None:
         options["skeleton"] = skeleton
     elif skeleton is not None:
         options["nameless"] = Skeleton.load(skeleton)
-    facts = [clip.summary() for clip in read_all(args["path"], **options)]
+    files = [path for path in args["path"] if not is_store(path)]
+    clips = read_all(files, **options) if files else []
+    for path in args["path"]:
+        if is_store(path):
+            from graphpose.datasets import ClipStore
+
+            clips += ClipStore(path).clips
+    facts = [clip.summary() for clip in clips]
     print("\n".join([table(facts), *labels(facts), summary(facts)]))
 
 
