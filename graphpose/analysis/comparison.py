@@ -36,7 +36,14 @@ _SAME = {  # what has to agree, in words, and where it stands
     "measured joints": lambda result: tuple(result["measured"].get("joints") or ()),
     "annotation": lambda result: result["measured"].get("annotation"),
     "alignment": lambda result: result["measured"].get("alignment"),
-    "cameras": lambda result: repr(result["measured"].get("views")),
+    "cameras": lambda result: _cameras(result["measured"].get("views")),
+}
+_PLACED = ("distance", "height", "focal")
+_USED = {  # what cameras of a kind go by; the other settings stand in the file but move nothing
+    "static": ("kind", "azimuths", *_PLACED),
+    "orbit": ("kind", "azimuths", *_PLACED),
+    "random": ("kind", "count", "seed", *_PLACED),
+    "clip": ("kind",),
 }
 
 
@@ -176,17 +183,35 @@ def _unlike(results: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[
         for what, of in _SAME.items():
             first, other = of(results[0]), of(result)
             if first != other:
-                faults.append(f"{name} and {names[0]} differ in the {what} ({_short(other)} and {_short(first)})")
+                faults.append(f"{name} and {names[0]} differ in the {what} ({_apart(other, first)})")
         if not faults and _recordings(result) != _recordings(results[0]):
             faults.append(f"{name} and {names[0]} differ in their clips")
     return faults
 
 
-def _short(value: object) -> str:
-    if isinstance(value, tuple):
-        return f"{len(value)} joints"
-    text = str(value)
-    return text if len(text) <= 30 else f"{text[:27]}..."
+def _cameras(views: Any) -> Any:
+    """The settings of the cameras that their kind uses; all where it is not known."""
+    if not isinstance(views, Mapping):
+        return views
+    used = _USED.get(str(views.get("kind")), tuple(views))
+    return {key: views[key] for key in used if key in views}
+
+
+def _apart(other: Any, first: Any) -> str:
+    """Two values that differ, in few words: of settings only those that differ."""
+    if isinstance(other, Mapping) and isinstance(first, Mapping):
+        keys = [key for key in {**first, **other} if first.get(key) != other.get(key)]
+        keys = ["kind"] if "kind" in keys else keys
+        return ", ".join(f"{key} {_apart(other.get(key), first.get(key))}" for key in keys)
+    if isinstance(other, tuple) and isinstance(first, tuple) and len(other) != len(first):
+        return f"{len(other)} joints and {len(first)} joints"
+    if isinstance(other, tuple) and isinstance(first, tuple):
+        if set(other) == set(first):
+            return f"the order of the {len(other)} joints"
+        lone = [next(joint for joint in one if joint not in two) for one, two in ((other, first), (first, other))]
+        return f"{lone[0]} and {lone[1]}, among {len(other)} joints"
+    shown = [text if len(text) <= 60 else f"{text[:57]}..." for text in (str(other), str(first))]
+    return " and ".join(shown if shown[0] != shown[1] else (str(other), str(first)))
 
 
 def _recordings(result: Mapping[str, Any]) -> dict[tuple[str, str], int]:

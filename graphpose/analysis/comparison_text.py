@@ -40,7 +40,7 @@ def to_text(found: Comparison) -> str:
     title = f"by action: {_title(found, found.metric)}{marks}"
     values = {a: [_action(result, a, found.metric) for result in found.results] for a in found.actions}
     blocks.append(_grid(title, short, values))
-    if found.paired:
+    if _some_action_has_an_interval(found):
         for place in range(1, len(short)):
             title = f"{short[place]} - {short[0]}, {_title(found, found.metric)}, {LEVEL:.0%} interval"
             rows = {action: found.by_action[place, action] for action in found.actions}
@@ -125,6 +125,8 @@ def _row(
 
 
 def _head(found: Comparison, short: list[str]) -> Iterator[str]:
+    from graphpose.engine.evaluated_input import detections_text
+
     first = found.results[0]
     if found.paired:
         measured = first["measured"]
@@ -143,18 +145,25 @@ def _head(found: Comparison, short: list[str]) -> Iterator[str]:
         measured = result["measured"]
         noise = f", noise {measured['keypoint_noise']:g}" if measured.get("keypoint_noise") else ""
         flip = "averaged" if measured.get("flip") else "off"
-        seen = " and ".join(measured.get("detections") or [])
+        seen = detections_text(measured.get("detections") or [])
         yield f"{letter}  {name}: {result.get('model') or 'model not named'}, 2D {seen}{noise}, flip {flip}"
+
+
+def _some_action_has_an_interval(found: Comparison) -> bool:
+    return any(difference.known for difference in found.by_action.values())
 
 
 def _notes(found: Comparison) -> Iterator[str]:
     if not found.paired:
         return
     clips = max((d.clips for d in found.overall.values()), default=0)
+    actions = f"for actions of at least {FEWEST} recordings"
     yield (
         f"Intervals: paired percentile bootstrap over recordings (a clip with all its views), {found.samples:,} samples, "
-        f"seed {found.seed}; for actions of at least {FEWEST} recordings."
+        f"seed {found.seed}; {actions if _some_action_has_an_interval(found) else f'no action has {FEWEST} recordings, so none has one'}."
     )
+    headline = ", the headline of this protocol" if found.results[0]["protocol"] == "published" else ""
+    yield f"They are for the mean over frames; none is given for the mean over actions{headline}."
     if clips < _FEW:
         yield f"Only {clips} recordings: expect the intervals to be too narrow (under {_FEW} they often are)."
     for (place, metric), difference in found.overall.items():

@@ -19,7 +19,17 @@ from graphpose.datasets import ClipView
 from graphpose.errors import DataError
 from graphpose.motion import MotionClip
 
-__all__ = ["annotation_of", "detections_of", "filled_frames", "known_frames", "noisy", "recording_of"]
+__all__ = [
+    "annotation_of",
+    "detections_of",
+    "detections_text",
+    "filled_frames",
+    "known_frames",
+    "noisy",
+    "recording_of",
+]
+
+_FILE, _NAMED = "file ", 3
 
 
 def noisy(view: ClipView, sigma: float, seed: int, digest: str, number: int) -> Tensor:
@@ -35,11 +45,27 @@ def noisy(view: ClipView, sigma: float, seed: int, digest: str, number: int) -> 
 
 
 def detections_of(clip: MotionClip, kind: str) -> str:
-    """Where the 2D input of a clip is from, for views of that kind: "projected", or the file of the keypoints."""
+    """Where the 2D input of a clip is from, for views of that kind: "projected", or the file of the keypoints.
+
+    A file that graphpose wrote names the recording that it is of as `source`; the keypoints are those of the file itself,
+    which its reader notes in the tag `keypoints_file`.
+    """
     if clip.keypoints is None or (kind != "clip" and clip.positions is not None):
         return "projected"
     named = clip.tags.get("keypoints")  # the readers of published files say whose they are
-    return named or (f"file {Path(clip.source).name}" if clip.source else "keypoints of the clips")
+    file = clip.tags.get("keypoints_file") or clip.source
+    return named or (_FILE + "/".join(Path(file).parts[-2:]) if file else "keypoints of the clips")
+
+
+def detections_text(detections: Sequence[str]) -> str:
+    """What `detections_of` said of several clips, in few words: more than 3 files as their number and folder."""
+    files = [one.removeprefix(_FILE) for one in detections if one.startswith(_FILE)]
+    if len(files) <= _NAMED:
+        return " and ".join(detections)
+    folders = sorted({Path(file).parent.name for file in files})
+    where = " and ".join(folder or "the working folder" for folder in folders)
+    shown = f"{len(files)} files of {where if len(folders) <= _NAMED else f'{len(folders)} folders'}"
+    return " and ".join([*(one for one in detections if not one.startswith(_FILE)), shown])
 
 
 def annotation_of(clips: Sequence[MotionClip]) -> str | None:

@@ -25,6 +25,7 @@ from graphpose.engine.device import autocast, pick_device, place_of
 from graphpose.engine.evaluated_input import (
     annotation_of,
     detections_of,
+    detections_text,
     filled_frames,
     known_frames,
     noisy,
@@ -75,11 +76,7 @@ def evaluate(checkpoint: str | Path, config: EvaluateConfig | None = None, *, pr
     model = load(checkpoint, device=pick_device(config.accelerator))
     trained = training_data(checkpoint, metadata["config"])
     settings = config.data_config(trained)
-    if config.data.get("frames", model.frames) != model.frames:
-        raise ConfigError(
-            f"data.frames: {checkpoint} lifts windows of {model.frames} frames (got {config.data['frames']!r}); the length comes "
-            "from the model, leave data.frames out"
-        )
+    _require_of_model(checkpoint, model, config.data)
     if not settings.paths:
         raise DataError(
             f"{checkpoint}: no training data are recorded in it, so there are no clips to evaluate on: give --data "
@@ -259,7 +256,7 @@ def _conditions(measured: dict[str, Any], skeleton: Skeleton) -> dict[str, str]:
     noise = measured["keypoint_noise"]
     shown = {
         "protocol": measured["protocol"],
-        "2D": " and ".join(measured["detections"]) + (f" with noise {noise:g}" if noise else ""),
+        "2D": detections_text(measured["detections"]) + (f" with noise {noise:g}" if noise else ""),
         "flip": "averaged" if measured["flip"] else "off",
         "alignment": measured["alignment"],
         "joints": f"all {len(skeleton)} of {skeleton.name}" if number is None else f"the {number} common ones",
@@ -281,6 +278,31 @@ def training_data(checkpoint: str | Path, config: dict[str, Any]) -> DataConfig:
         return TrainConfig.from_dict(config).data if config else DataConfig()
     except ConfigError as error:
         raise CheckpointError(f"{checkpoint}: damaged description in its header ({error})") from error
+
+
+def _require_of_model(checkpoint: str | Path, model: Lifter, data: dict[str, Any]) -> None:
+    """Refuses data settings that come from the model or act in training only, so that none is passed over silently."""
+    if data.get("frames", model.frames) != model.frames:
+        raise ConfigError(
+            f"data.frames: {checkpoint} lifts windows of {model.frames} frames (got {data['frames']!r}); the length comes "
+            "from the model, leave data.frames out"
+        )
+    takes = model.in_features > 2
+    if data.get("confidence", takes) != takes:
+        raise ConfigError(
+            f"data.confidence: {checkpoint} was trained {'with' if takes else 'without'} the keypoints' confidence (got "
+            f"{data['confidence']!r}); that comes from the model, leave data.confidence out"
+        )
+    if data.get("noise"):
+        raise ConfigError(
+            f"data.noise: acts in training only (got {data['noise']!r}); --keypoint_noise {data['noise']!r} (in Python: "
+            "keypoint_noise) adds noise to the 2D input of an evaluation"
+        )
+    if data.get("missing"):
+        raise ConfigError(
+            f"data.missing: acts in training only (got {data['missing']!r}); an evaluation drops no keypoints, leave it "
+            "out (--keypoint_noise makes the 2D input worse)"
+        )
 
 
 def _require_places(checkpoint: str | Path, settings: DataConfig, config: EvaluateConfig) -> None:

@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import graphpose
 from graphpose.models.checkpoint import versions
 
 __all__ = ["package_versions", "repository_state"]
@@ -18,8 +17,8 @@ _SECONDS = 20
 def package_versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result depends on."""
     found = versions()
-    others = {name: found[name] for name in ("torch", "torch-geometric", "numpy")}
-    return {"graphpose": graphpose.__version__, **others, "python": platform.python_version()}
+    kept = {name: found[name] for name in ("graphpose", "torch", "torch-geometric", "numpy")}
+    return {**kept, "python": platform.python_version()}
 
 
 def repository_state(folder: str | Path = ".") -> dict[str, Any] | None:

@@ -49,6 +49,7 @@ _VIEW: dict[str, type | tuple[type, ...]] = {
     "errors": dict,
     "weights": dict,
 }
+_METRIC: dict[str, type | tuple[type, ...]] = {"label": str, "unit": str, "higher_is_better": bool}
 _SUFFIX = "evaluation.json"
 
 
@@ -99,7 +100,7 @@ def read_result(path: str | Path) -> dict[str, Any]:
     if path.is_dir():
         path = path / _SUFFIX
     try:
-        content = json.loads(path.read_bytes().decode("utf-8"))
+        content = json.loads(path.read_bytes().decode("utf-8"), parse_constant=_no_constant)
     except OSError as error:
         raise FormatError(path, f"cannot be read ({error.strerror or error})") from error
     except UnicodeDecodeError as error:
@@ -116,6 +117,8 @@ def read_result(path: str | Path) -> dict[str, Any]:
             f"result file of schema {content.get('schema')!r}, this graphpose reads {SCHEMA}: evaluate again with it",
         )
     faults = _faults(content, _EXPECTED, "")
+    if not faults:
+        faults = _wrong_settings(content) + _wrong_metrics(content["metrics"]) + _wrong_tables(content)
     for number, view in enumerate(content.get("views") or [] if not faults else []):
         faults += (
             _faults(view, _VIEW, f"views[{number}].") if isinstance(view, dict) else [f"views[{number}]: no mapping"]
@@ -160,11 +163,56 @@ def _faults(content: dict[str, Any], expected: dict[str, type | tuple[type, ...]
     return found
 
 
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _wrong_settings(content: dict[str, Any]) -> list[str]:
+    """Lists of texts and numbers that may be absent, but are nothing else."""
+    measured = content["measured"]
+    places = {
+        "marks": content.get("marks"),
+        **{f"measured.{key}": measured.get(key) for key in ("joints", "detections")},
+    }
+    found = [
+        f"{where}: expected a list of texts (got {value!r})"
+        for where, value in places.items()
+        if value is not None and not (isinstance(value, list) and all(isinstance(one, str) for one in value))
+    ]
+    noise = measured.get("keypoint_noise")
+    if noise is not None and not _is_number(noise):
+        found.append(f"measured.keypoint_noise: expected a number (got {noise!r})")
+    return found
+
+
+def _wrong_metrics(metrics: dict[str, Any]) -> list[str]:
+    found = [f"metrics.{name}: no mapping" for name, entry in metrics.items() if not isinstance(entry, dict)]
+    return found or [f for name, entry in metrics.items() for f in _faults(entry, _METRIC, f"metrics.{name}.")]
+
+
+def _wrong_tables(content: dict[str, Any]) -> list[str]:
+    """Figures of the tables that are absent or no numbers (null is one that could not be measured)."""
+    tables = [(name, content[name]) for name in ("overall", "frame_average", "action_average")]
+    tables += [(f"by_action.{name}", table) for name, table in content["by_action"].items()]
+    found = []
+    for where, table in tables:
+        if not isinstance(table, dict):
+            found.append(f"{where}: no mapping")
+            continue
+        for name in content["metrics"]:
+            if name not in table:
+                found.append(f"{where}.{name}: expected a number (it is absent)")
+            elif table[name] is not None and not _is_number(table[name]):
+                found.append(f"{where}.{name}: expected a number (got {table[name]!r})")
+    return found
+
+
 def _wrong_figures(view: dict[str, Any], metrics: dict[str, Any], where: str) -> list[str]:
     found = []
     for name in metrics:
         error, weight = view["errors"].get(name), view["weights"].get(name)
-        if not (error is None or _is_number(error)) or not _is_number(weight) or not 0 <= weight < math.inf:
+        known = name in view["errors"] and (error is None or _is_number(error))
+        if not known or not _is_number(weight) or not 0 <= weight < math.inf:
             found.append(f"{where}errors and weights of {name}: expected numbers (got {error!r} and {weight!r})")
     return found
 

@@ -48,18 +48,22 @@ def mapping(path: Path, value: Any, what: str) -> Mapping[str, Any]:
     return {str(key): entry for key, entry in value.items()}
 
 
-def joint_array(path: Path, where: str, value: Any, joints: int, sizes: Sequence[int]) -> np.ndarray:
-    """`value` as an array `[F, joints, size]` of float32; raises `FormatError` when it is none."""
+def joint_array(
+    path: Path, where: str, value: Any, joints: int, sizes: Sequence[int], advice: str = "fetch the file again"
+) -> np.ndarray:
+    """`value` as an array `[F, joints, size]` of float32; raises `FormatError`, which ends in `advice`, if it is none."""
     array = np.asarray(value)
     if array.dtype.kind not in "fiu":
-        raise FormatError(path, f"{where}: expected numbers (got {type(value).__name__} of dtype {array.dtype})")
+        raise FormatError(
+            path, f"{where}: expected numbers (got {type(value).__name__} of dtype {array.dtype}); {advice}"
+        )
     if array.ndim != 3 or array.shape[1] != joints or array.shape[2] not in sizes:
         size = " or ".join(str(one) for one in sizes)
         raise FormatError(
-            path, f"{where}: expected {joints} joints, [frames, {joints}, {size}] (got {list(array.shape)})"
+            path, f"{where}: expected {joints} joints, [frames, {joints}, {size}] (got {list(array.shape)}); {advice}"
         )
     if len(array) == 0:
-        raise FormatError(path, f"{where}: expected at least one frame (got {list(array.shape)})")
+        raise FormatError(path, f"{where}: expected at least one frame (got {list(array.shape)}); {advice}")
     return np.asarray(array, dtype=np.float32)
 
 

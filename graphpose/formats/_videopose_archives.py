@@ -2,7 +2,7 @@
 
 3D: `positions_3d`, a dictionary subject -> action -> `[F, joints, 3]` metres, world with z up. 2D: `positions_2d`, a
 dictionary subject -> action -> list of one `[F', joints, 2]` in pixels for each camera, in the order of the published
-calibration (a third number is confidence), and `metadata` with `num_joints` and `keypoints_symmetry`. F' may be larger
+calibration (a third number is confidence), and `metadata`, which tells the joints (see `_keypoint_orders`). F' may be larger
 than F: the frames beyond F are dropped, as published. The world is turned to +Y up, (x, y, z) -> (x, z, -y), and the
 cameras with it, so that every projection stays what it was.
 
@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from graphpose.errors import FormatError, unknown_name
+from graphpose.formats._keypoint_orders import KeypointOrder, order_of
 from graphpose.formats._object_arrays import load_member, member_names
 from graphpose.formats._pinhole_fit import fit_pinhole
 from graphpose.formats._published import body_of, check_complete, check_unit, chosen_subjects, joint_array, mapping
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 Z_UP_TO_Y_UP = ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (0.0, -1.0, 0.0))
 _FAR = 100.0  # pixels between keypoints and projected joints, in the median, that no detector is wrong by
 _COMPARED = 50  # frames
+_ONE_VERSION = "take the 2D and the 3D file of one version; docs/BENCHMARKS.md says where they are from"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Layout:
         subjects: those with published cameras, for messages.
         merged: action of the file -> action of the tables.
         split: subject -> "train" or "test", as published.
+        detectors: names of the published 2D files that can be used.
+        orders: orders of keypoints in use beside that of the skeleton.
         lenses: whether `cameras` have lenses; without, focal length and centre are fitted to the 2D file.
     """
 
@@ -67,6 +71,8 @@ class Layout:
     subjects: tuple[str, ...]
     merged: Callable[[str], str]
     split: Callable[[str], str]
+    detectors: tuple[str, ...] = ("gt",)
+    orders: tuple[KeypointOrder, ...] = ()
     lenses: bool = True
 
     @property
@@ -77,6 +83,11 @@ class Layout:
     def file_2d(self) -> str:
         """Ground-truth keypoints."""
         return f"data_2d_{self.stem}_gt.npz"
+
+    def order_of(self, path: Path) -> KeypointOrder:
+        """Of the keypoints in a 2D file; raises `OtherJointsError` for those of other joints."""
+        usable = [f"data_2d_{self.stem}_{detector}.npz" for detector in self.detectors[:2]]
+        return order_of(path, Skeleton.load(self.skeleton), self.orders, usable)
 
 
 def is_archive(path: Path, layout: Layout) -> bool:
@@ -122,8 +133,9 @@ def read_archive(
     source, keypoints_from = _files(path, layout)
     data = mapping(source, load_member(source, "positions_3d"), "positions_3d")
     flat = None
+    given = None
     if keypoints_from is not None:
-        _check_metadata(keypoints_from, layout)
+        given = _Keypoints(keypoints_from, layout, layout.order_of(keypoints_from))
         flat = mapping(keypoints_from, load_member(keypoints_from, "positions_2d"), "positions_2d")
     body = body_of(path, skeleton, layout.skeleton, len(layout.kept))
     metres = 1.0 if scale is None else scale
@@ -138,10 +150,11 @@ def read_archive(
         own = None if flat is None or keypoints_from is None else _actions_2d(keypoints_from, flat, subject, actions)
         for action, value in actions.items():
             where = f"{subject} {action!r}"
-            positions = joint_array(source, where, value, layout.stored, (3,))[:, layout.kept] * np.float32(metres)
+            positions = joint_array(source, where, value, layout.stored, (3,), _ONE_VERSION)[
+                :, layout.kept
+            ] * np.float32(metres)
             check_complete(source, where, positions, body)
-            if action == next(iter(actions)):
-                check_unit(source, where, positions, body, metres)
+            check_unit(source, where, positions, body, metres)
             clip = MotionClip(
                 body,
                 layout.fps if fps is None else fps,
@@ -156,8 +169,20 @@ def read_archive(
                     "keypoints": _detector(keypoints_from, layout),
                 },
             )
-            clips += _seen(clip, layout, cameras, keypoints_from, None if own is None else own[action])
+            clips += _seen(clip, layout, cameras, given, None if own is None else own[action])
+    if given is not None:
+        _warn_far(given, len(clips))
     return clips
+
+
+@dataclass(frozen=True)
+class _Keypoints:
+    """The 2D file, the order of its joints, and the clips of which it is far away: where and how many pixels."""
+
+    path: Path
+    layout: Layout
+    order: KeypointOrder
+    far: list[tuple[str, float]] = dataclasses.field(default_factory=list)
 
 
 def _files(path: Path, layout: Layout) -> tuple[Path, Path | None]:
@@ -185,25 +210,6 @@ def _detector(path: Path | None, layout: Layout) -> str:
     return path.stem.removeprefix(f"data_2d_{layout.stem}_") or path.stem
 
 
-def _check_metadata(path: Path, layout: Layout) -> None:
-    """Raises `FormatError` for keypoints of other joints than the positions, such as the 17 of COCO."""
-    if "metadata" not in (member_names(path) or ()):
-        return
-    metadata = mapping(path, load_member(path, "metadata"), "metadata")
-    body = Skeleton.load(layout.skeleton)
-    count, symmetry = metadata.get("num_joints"), metadata.get("keypoints_symmetry")
-    sides = None if symmetry is None else [sorted(int(joint) for joint in side) for side in symmetry]
-    if (count is not None and int(count) != len(body)) or (
-        sides not in (None, [sorted(body.left), sorted(body.right)])
-    ):
-        raise FormatError(
-            path,
-            f"expected keypoints of the {len(body)} joints of {layout.skeleton!r} (got layout "
-            f"{metadata.get('layout_name', 'without a name')!r} of {count} joints, left and right {sides}); such keypoints "
-            "do not lie on the joints of the 3D file: take a file of a detector trained on them (gt, cpn_ft_h36m_dbb)",
-        )
-
-
 def _actions_2d(path: Path, flat: Mapping[str, Any], subject: str, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
     if subject not in flat:
         raise FormatError(
@@ -224,27 +230,25 @@ def _actions_2d(path: Path, flat: Mapping[str, Any], subject: str, wanted: Mappi
 
 
 def _seen(
-    clip: MotionClip, layout: Layout, cameras: Sequence[Camera], path: Path | None, keypoints: Any
+    clip: MotionClip, layout: Layout, cameras: Sequence[Camera], given: _Keypoints | None, keypoints: Any
 ) -> list[MotionClip]:
     """The clip as each camera sees it; the clip alone where neither lenses nor keypoints say how."""
     recording = f"{clip.subject}_{clip.tags['sub_action']}".replace("/", "-")
-    if keypoints is None and not layout.lenses:
+    if given is None and not layout.lenses:
         log.warning(
             "%s: the published file has no lenses of its cameras; with %s beside it they are fitted to its keypoints",
             clip.source, layout.file_2d,
         )  # fmt: skip
         return [clip.replace(name=recording)]
+    if given is not None:
+        _check_count(given.path, clip, keypoints, cameras)
     seen = []
-    if keypoints is not None:
-        assert path is not None
-        _check_count(path, clip, keypoints, cameras)
     for number, camera in enumerate(cameras):
         one = clip.replace(name=f"{recording}_{camera.name}", tags={**clip.tags, "camera": camera.name})
-        if keypoints is None:
+        if given is None:
             seen.append(one.seen_by(camera))
-            continue
-        assert path is not None
-        seen.append(_with_keypoints(path, one, layout, camera, number, keypoints[number]))
+        else:
+            seen.append(_with_keypoints(given, one, camera, number, keypoints[number]))
     return seen
 
 
@@ -257,28 +261,28 @@ def _check_count(path: Path, clip: MotionClip, keypoints: Any, cameras: Sequence
         raise FormatError(
             path,
             f"{clip.subject} {clip.tags['sub_action']!r}: expected keypoints of the {len(cameras)} cameras, in the order "
-            f"{names} (got {got})",
+            f"{names} (got {got}); {_ONE_VERSION}",
         )
 
 
-def _with_keypoints(
-    path: Path, clip: MotionClip, layout: Layout, camera: Camera, number: int, value: Any
-) -> MotionClip:
+def _with_keypoints(given: _Keypoints, clip: MotionClip, camera: Camera, number: int, value: Any) -> MotionClip:
     where = f"{clip.subject} {clip.tags['sub_action']!r}, camera {number} ({camera.name})"
-    array = joint_array(path, where, value, len(clip.skeleton), (2, 3))
+    array = joint_array(given.path, where, value, len(given.order.joints), (2, 3), _ONE_VERSION)
     if len(array) < len(clip):
         raise FormatError(
-            path,
+            given.path,
             f"{where}: expected keypoints of at least the {len(clip)} frames that the 3D file has (got {len(array)}); "
-            "the two files are not of one version, or this one was made of cut videos",
+            f"this file may have been made of cut videos: {_ONE_VERSION}",
         )
-    array = array[: len(clip)]
+    array = given.order.spread(array[: len(clip)], clip.skeleton)
     confidence = torch.from_numpy(array[..., 2].copy()) if array.shape[-1] == 3 else None
     keypoints = torch.from_numpy(array[..., :2].copy())
-    if not layout.lenses:
-        camera = _fitted(path, where, clip, camera, keypoints)
+    if not given.layout.lenses:
+        camera = _fitted(given.path, where, clip, camera, keypoints)
     seen = clip.replace(keypoints=keypoints, confidence=confidence, camera=camera)
-    _compare(path, where, seen, camera)
+    away = _distance(seen, camera)
+    if away > _FAR:
+        given.far.append((where, away))
     return seen
 
 
@@ -289,20 +293,25 @@ def _fitted(path: Path, where: str, clip: MotionClip, camera: Camera, keypoints:
         raise FormatError(
             path,
             f"{where}: no lens of the camera shows the joints of the 3D file at these keypoints; expected pixels of a "
-            f"picture of {camera.width} x {camera.height}, the cameras in the published order",
+            f"picture of {camera.width} x {camera.height}, the cameras in the published order; {_ONE_VERSION}",
         )
     focal, center = camera.focal.new_tensor(fit.focal), camera.focal.new_tensor(fit.center)
     return dataclasses.replace(camera, focal=focal, center=center, limit=None)
 
 
-def _compare(path: Path, where: str, clip: MotionClip, camera: Camera) -> None:
-    """Warns in the log where keypoints are not at all where the camera sees the joints."""
+def _distance(clip: MotionClip, camera: Camera) -> float:
+    """Pixels between the keypoints and the joints as the camera sees them, in the median."""
     assert clip.positions is not None and clip.keypoints is not None
     projected = camera.project(camera.world_to_camera(clip.positions[:_COMPARED]))
-    away = float((projected - clip.keypoints[:_COMPARED]).norm(dim=-1).nanmedian())
-    if away > _FAR:
+    return float((projected - clip.keypoints[:_COMPARED]).norm(dim=-1).nanmedian())
+
+
+def _warn_far(given: _Keypoints, clips: int) -> None:
+    """One line in the log where keypoints are not at all where the cameras see the joints."""
+    if given.far:
+        where, away = max(given.far, key=lambda one: one[1])
         log.warning(
-            "%s: %s: half of the keypoints lie more than %.0f pixels from the projected joints; expected pixels of a "
-            "picture of %s x %s, the cameras in the published order",
-            path, where, away, camera.width, camera.height,
+            "%s: in %d of %d clips half of the keypoints lie more than %.0f pixels from the projected joints (most, %.0f, in "
+            "%s); expected pixels of the published pictures, the cameras in the published order",
+            given.path, len(given.far), clips, _FAR, away, where,
         )  # fmt: skip

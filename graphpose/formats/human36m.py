@@ -2,7 +2,8 @@
 
 3D: 32 joints in metres, of which the 17 of `h36m17` are kept, four calibrated cameras with lens distortion, 50 frames a
 second. The path says which keypoints are used: a 2D file gives its detections (the 3D file lies beside it), the 3D file
-alone gives the projected ground truth, distortion included, which is what `data_2d_h36m_gt.npz` holds. "Directions 1"
+alone gives the projected ground truth, distortion included, which is what `data_2d_h36m_gt.npz` holds. Stacked
+Hourglass (`sh_*`) has 16 joints: the nose is missing (NaN) in its keypoints. "Directions 1"
 is action "Directions" with the tag `sub_action` "Directions 1". See `_videopose_archives` for the layout.
 
 Ionescu et al., "Human3.6M", TPAMI 2014; Pavllo et al., CVPR 2019.
@@ -18,6 +19,7 @@ from typing import Any
 import torch
 
 from graphpose.formats._h36m_calibration import LENSES, PLACES
+from graphpose.formats._keypoint_orders import HOURGLASS
 from graphpose.formats._videopose_archives import Layout, holds_own_clip, is_archive, read_archive
 from graphpose.formats.registry import Format
 from graphpose.geometry import Camera
@@ -69,6 +71,8 @@ LAYOUT = Layout(
     subjects=tuple(PLACES),
     merged=merged_action,
     split=lambda subject: "test" if subject in _TEST else "train",
+    detectors=("gt", "cpn_ft_h36m_dbb", "detectron_ft_h36m", "sh_ft_h36m", "sh_pt_mpii"),
+    orders=HOURGLASS,
 )
 
 

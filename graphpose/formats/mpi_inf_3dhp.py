@@ -61,6 +61,10 @@ _VIDEOS = {
     ("S5", "Seq1"): (12820, 50), ("S5", "Seq2"): (12312, 50), ("S6", "Seq1"): (6188, 25), ("S6", "Seq2"): (6145, 25),
     ("S7", "Seq1"): (6239, 25), ("S7", "Seq2"): (6320, 25), ("S8", "Seq1"): (6468, 25), ("S8", "Seq2"): (6054, 25),
 }  # fmt: skip
+_ONE_VERSION = (
+    "take arrays that one script made, data_2d, data_3d and valid together; docs/BENCHMARKS.md says where they are from"
+)
+_ANNOT = "copy or download the file of the data set again"
 _LEVEL = ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, -1.0))
 
 
@@ -112,17 +116,18 @@ def _of_npz(path: Path) -> list[_Recording]:
     data = mapping(path, load_member(path, "data"), "data")
     found: list[_Recording] = []
     for name, entry in data.items():
+        if isinstance(entry, np.ndarray) and entry.dtype.hasobject:  # the list, which numpy.array() was made of
+            entry = entry.ravel().tolist()
         if isinstance(entry, (list, tuple)):  # training: [cameras, frames a second]
             found += _training(path, name, entry)
             continue
         entry = mapping(path, entry, f"data[{name!r}]")
         for key in ("data_2d", "data_3d", "valid"):
             if key not in entry:
-                raise FormatError(path, f"{name}: no array {key!r} ({', '.join(entry)})")
+                raise FormatError(path, f"{name}: no array {key!r} (got {', '.join(entry)}); {_ONE_VERSION}")
         size = _size_of(name)
-        found.append(
-            _Recording(name, name, "0", "test", entry["data_2d"], entry["data_3d"], size, valid=entry["valid"])
-        )
+        flat, solid = (_without_person(entry[key]) for key in ("data_2d", "data_3d"))
+        found.append(_Recording(name, name, "0", "test", flat, solid, size, valid=entry["valid"]))
     return found
 
 
@@ -137,8 +142,11 @@ def _training(path: Path, name: str, entry: Any) -> Iterator[_Recording]:
         arrays = mapping(path, arrays, f"data[{name!r}][0][{camera!r}]")
         for key in ("data_2d", "data_3d"):
             if key not in arrays:
-                raise FormatError(path, f"{name}, camera {camera}: no array {key!r} ({', '.join(arrays)})")
-        yield _Recording(subject, sequence, camera, "train", arrays["data_2d"], arrays["data_3d"], _SQUARE, fps)
+                raise FormatError(
+                    path, f"{name}, camera {camera}: no array {key!r} (got {', '.join(arrays)}); {_ONE_VERSION}"
+                )
+        flat, solid = (_without_person(arrays[key]) for key in ("data_2d", "data_3d"))
+        yield _Recording(subject, sequence, camera, "train", flat, solid, _SQUARE, fps)
 
 
 def _of_mat(path: Path, kind: str) -> list[_Recording]:
@@ -164,7 +172,11 @@ def _of_mat(path: Path, kind: str) -> list[_Recording]:
             for number, (flat, solid) in enumerate(zip(pixels, joints, strict=True))
         ]  # fmt: skip
     if "valid_frame" not in data:
-        raise FormatError(path, "no array 'valid_frame'; expected the annotations of a test sequence of MPI-INF-3DHP")
+        raise FormatError(
+            path,
+            "no array 'valid_frame'; expected the annotations of a test sequence of MPI-INF-3DHP: copy or download the "
+            "annot_data.mat of get_testset.sh again",
+        )
     flat, solid = _one_person(path, pixels, 2, _PIXELS), _one_person(path, joints, 3, kind)
     name = folder.name
     size = _size_of(name) if name.startswith("TS") else _size_by(path, solid, flat)
@@ -174,8 +186,16 @@ def _of_mat(path: Path, kind: str) -> list[_Recording]:
 def _of_28(path: Path, camera: int, value: Any, size: int) -> np.ndarray:
     array = np.asarray(value)
     if array.ndim != 2 or array.shape[1] != 28 * size:
-        raise FormatError(path, f"camera {camera}: expected 28 joints, [frames, {28 * size}] (got {list(array.shape)})")
+        raise FormatError(
+            path, f"camera {camera}: expected 28 joints, [frames, {28 * size}] (got {list(array.shape)}); {_ANNOT}"
+        )
     return array.reshape(len(array), 28, size)[:, _OF_28]
+
+
+def _without_person(value: Any) -> Any:
+    """`[F, 17, size]` from `[F, 1, 17, size]`, as `annot_data.mat` has it; anything else as it is."""
+    array = np.asarray(value)
+    return array[:, 0] if array.ndim == 4 and array.shape[1] == 1 else value
 
 
 def _one_person(path: Path, value: Any, size: int, key: str) -> np.ndarray:
@@ -190,7 +210,7 @@ def _one_person(path: Path, value: Any, size: int, key: str) -> np.ndarray:
     if array.ndim == 3 and array.shape[1:] == (17, size):
         return array
     raise FormatError(
-        path, f"{key}: expected one person of 17 joints, [frames, 1, 17, {size}] (got {list(array.shape)})"
+        path, f"{key}: expected one person of 17 joints, [frames, 1, 17, {size}] (got {list(array.shape)}); {_ANNOT}"
     )
 
 
@@ -211,12 +231,13 @@ def _size_by(path: Path, joints: np.ndarray, pixels: np.ndarray) -> tuple[int, i
 def _clip(path: Path, one: _Recording, body: Skeleton, kind: str, metres: float, fps: float | None) -> MotionClip:
     test = one.split == "test"
     where = one.sequence if test else f"{one.subject} {one.sequence}, camera {one.camera}"
-    keypoints = joint_array(path, where, one.keypoints, 17, (2, 3))
-    positions = joint_array(path, where, one.positions, 17, (3,)) * np.float32(metres)
+    keypoints = joint_array(path, where, one.keypoints, 17, (2, 3), _ONE_VERSION)
+    positions = joint_array(path, where, one.positions, 17, (3,), _ONE_VERSION) * np.float32(metres)
     if len(keypoints) != len(positions):
         raise FormatError(
             path,
-            f"{where}: expected keypoints and positions of the same frames (got {len(keypoints)} and {len(positions)})",
+            f"{where}: expected keypoints and positions of the same frames (got {len(keypoints)} and {len(positions)}); "
+            f"{_ONE_VERSION}",
         )
     confidence = torch.from_numpy(keypoints[..., 2].copy()) if keypoints.shape[-1] == 3 else None
     keypoints = np.ascontiguousarray(keypoints[..., :2])
@@ -256,7 +277,8 @@ def _valid(path: Path, where: str, value: Any, frames: int) -> np.ndarray:
     if marks.shape != (frames,) or marks.dtype.kind not in "biuf":
         raise FormatError(
             path,
-            f"{where}: expected a mark, valid or not, for each of {frames} frames (got {marks.dtype} {list(marks.shape)})",
+            f"{where}: expected a mark, valid or not, for each of {frames} frames (got {marks.dtype} {list(marks.shape)}); "
+            f"{_ONE_VERSION}",
         )
     if not marks.any():
         raise FormatError(

@@ -166,6 +166,8 @@ def _single(path: Path, data: dict[str, np.ndarray], body: Skeleton, fps: float 
     own |= {key: str(data[key]) for key in _TEXTS if key in data}
     own |= {key: torch.from_numpy(data[key].astype(np.float32)) for key in _FRAMES if key in data}
     tags = {key[4:]: str(value) for key, value in data.items() if key.startswith("tag_")}
+    if "keypoints" in data and own["source"] != str(path):  # `source` stays the recording; who detected is another file
+        tags["keypoints_file"] = "/".join(path.parts[-2:])
     return MotionClip(
         skeleton=body,
         fps=_rate(path, data, fps),
@@ -259,7 +261,7 @@ def _single_arrays(clip: MotionClip) -> dict[str, Any]:
     arrays: dict[str, Any] = {"fps": np.array(clip.fps)}
     arrays |= {key: value.detach().cpu().numpy() for key in _FRAMES if (value := getattr(clip, key)) is not None}
     arrays |= {key: np.array(value) for key in _TEXTS if (value := getattr(clip, key)) is not None}
-    arrays |= {f"tag_{key}": np.array(value) for key, value in clip.tags.items()}
+    arrays |= {f"tag_{key}": np.array(value) for key, value in clip.tags.items() if key != "keypoints_file"}
     for item in fields(clip.camera) if clip.camera is not None else ():
         value = getattr(clip.camera, item.name)
         if value is not None:

@@ -59,7 +59,7 @@ def read_trc(
             there.
         markers: YAML table of the points that make up each joint.
         up: the axis of the file that points up.
-        allow_truncated: keep the rows of a file that ends before `NumFrames`.
+        allow_truncated: keep the whole rows of a file that ends before `NumFrames`, or in the middle of a row.
 
     Raises `FormatError` with the line at fault.
     """
@@ -72,7 +72,7 @@ def read_trc(
     metres = unit_scale(path, header.get("units", ""), "Units", scale, line=3)
     frames = int(_positive(path, header, "NumFrames"))
     labels = _labels(path, lines[3], int(_positive(path, header, "NumMarkers")))
-    values, numbers = _rows(path, lines, labels)
+    values, numbers = _rows(path, lines, labels, frames, allow_truncated)
     if len(values) > frames:
         raise FormatError(
             path, f"expected {frames} rows, as NumFrames in line 3 says (got {len(values)})", line=numbers[frames]
@@ -117,21 +117,28 @@ def _labels(path: Path, line: str, count: int) -> list[str]:
     return labels
 
 
-def _rows(path: Path, lines: list[str], labels: list[str]) -> tuple[np.ndarray, list[int]]:
-    """The numbers `[rows, 2 + 3 M]` below the header, and the lines they stand in."""
+def _rows(path: Path, lines: list[str], labels: list[str], frames: int, cut: bool) -> tuple[np.ndarray, list[int]]:
+    """The numbers `[rows, 2 + 3 M]` below the header, and the lines they stand in; `cut` drops a short last row."""
     names = ["Frame#", "Time", *(f"{axis} of {label!r}" for label in labels for axis in "XYZ")]
     rows: list[list[str]] = []
     numbers: list[int] = []
+    last = max((number for number, line in enumerate(lines, 1) if line.strip()), default=0)
     for number, line in enumerate(lines[_HEADER:], _HEADER + 1):
         if not line.strip():
             continue
         cells = _split(line)
         while len(cells) > len(names) and not cells[-1]:  # many programs end each row with a tab
             cells.pop()
+        last_and_short = number == last and len(cells) < len(names)
+        # a whole row of a file that ends too early, without a line break: its last number may lack digits
+        doubtful = number == len(lines) and len(cells) == len(names) and len(rows) + 1 < frames
+        if cut and (last_and_short or doubtful):
+            break
         if len(cells) != len(names):
+            more = "; allow_truncated=True reads the rows before it" if last_and_short and rows else ""
             raise FormatError(
                 path,
-                f"expected {len(names)} cells, frame, time and 3 for each of {len(labels)} points (got {len(cells)})",
+                f"expected {len(names)} cells, frame, time and 3 for each of {len(labels)} points (got {len(cells)}){more}",
                 line=number,
             )
         rows.append(cells)

@@ -24,6 +24,7 @@ import torch
 from graphpose.errors import ConfigError, DataError, unknown_name
 from graphpose.metrics.arrays import Array, check_poses
 from graphpose.metrics.catalogue import Quantity, available, quantity
+from graphpose.metrics.clip_names import clip_names
 from graphpose.metrics.hypotheses import ORACLE_METRICS, oracle_quantity, several
 from graphpose.skeleton import Skeleton
 
@@ -214,8 +215,8 @@ class ErrorTable:
         return self._grouped(lambda row: row.subject)
 
     def by_clip(self) -> dict[str, dict[str, float]]:
-        """Each metric for each clip name, in the order they came; those of one name (views) are averaged."""
-        return self._grouped(lambda row: row.name or _NONE, ordered=False)
+        """Each metric for each clip over its views, in the order they came; clips of one name are told apart."""
+        return {name: self._average(rows) for name, rows in self._clips().items()}
 
     def by_joint(self) -> dict[str, dict[str, float]]:
         """Each metric that has a value for each joint, in the order of the skeleton."""
@@ -234,7 +235,7 @@ class ErrorTable:
         """Everything as plain Python: what `to_json` writes (there NaN is null)."""
         return {
             "skeleton": self.skeleton.name,
-            "clips": len({row.name for row in self.rows if row.name}) or len(self.rows),
+            "clips": len(self._clips()) if any(row.name for row in self.rows) else len(self.rows),
             "frames": self.frames,
             "conditions": self.conditions,
             "marks": list(self.marks),
@@ -329,18 +330,25 @@ class ErrorTable:
         for scope, table, key in (
             ("action", self.by_action(), lambda row: row.action),
             ("subject", self.by_subject(), lambda row: row.subject),
-            ("clip", self.by_clip(), lambda row: row.name or _NONE),
         ):
             for name, values in table.items():
                 yield scope, name, sum(row.frames for row in self.rows if key(row) == name), values
+        for name, rows in self._clips().items():
+            yield "clip", name, sum(row.frames for row in rows), self._average(rows)
         for name, values in self.by_joint().items():
             yield "joint", name, None, values
 
-    def _grouped(self, key: Callable[[Row], str], ordered: bool = True) -> dict[str, dict[str, float]]:
+    def _clips(self) -> dict[str, list[Row]]:
+        groups: dict[str, list[Row]] = {}
+        for name, row in zip(clip_names(self.rows, _NONE), self.rows, strict=True):
+            groups.setdefault(name, []).append(row)
+        return groups
+
+    def _grouped(self, key: Callable[[Row], str]) -> dict[str, dict[str, float]]:
         groups: dict[str, list[Row]] = {}
         for row in self.rows:
             groups.setdefault(key(row), []).append(row)
-        return {name: self._average(groups[name]) for name in (sorted(groups) if ordered else groups)}
+        return {name: self._average(groups[name]) for name in sorted(groups)}
 
     def _average(self, rows: Sequence[Row]) -> dict[str, float]:
         result = {}

@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 
+from graphpose import __version__
 from graphpose.errors import CheckpointError, ConfigError
 from graphpose.models.lifter import Lifter
 from graphpose.models.published import PICKLED, fill
@@ -49,10 +50,9 @@ def _entry_of(model: Lifter) -> ModelEntry:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that a result depends on."""
-    names = ("graphpose", "torch", "torch-geometric", "lightning", "numpy")
-    found = {}
-    for name in names:
+    """Versions of the packages that a result depends on; graphpose's own is known even where it runs uninstalled."""
+    found = {"graphpose": __version__}
+    for name in ("torch", "torch-geometric", "lightning", "numpy"):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

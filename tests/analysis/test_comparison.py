@@ -215,6 +215,54 @@ def test_what_was_measured_otherwise_is_refused_or_shown_without_intervals(chang
     assert "no difference is drawn" in text and said in text and "interval" not in text
 
 
+def with_views(**views: Any) -> dict[str, Any]:
+    return {**A, "measured": {**A["measured"], "views": views}}
+
+
+def test_only_settings_that_the_cameras_go_by_count_and_only_those_that_differ_are_named() -> None:
+    """A static camera has no seed; a long text of all settings, cut alike for both, says nothing."""
+    near = {"kind": "static", "azimuths": [45.0, 135.0, 225.0, 315.0], "distance": 6.0, "height": 1.5, "focal": 2.29}
+    assert compare([with_views(**near, seed=0, count=4), with_views(**near, seed=1, count=9)], NAMES[:2], **FAST).paired
+    for other, said in (
+        (near | {"distance": 7.0}, "(distance 7.0 and 6.0):"),
+        (
+            near | {"distance": 7.0, "azimuths": [0.0]},
+            "(azimuths [0.0] and [45.0, 135.0, 225.0, 315.0], distance 7.0 and 6.0):",
+        ),
+        (near | {"kind": "orbit", "distance": 7.0}, "(kind orbit and static):"),
+    ):
+        with pytest.raises(DataError) as caught:
+            compare([with_views(**near), with_views(**other)], NAMES[:2])
+        assert f"b.json and a.json differ in the cameras {said}" in str(caught.value)
+    seeds = [with_views(kind="random", seed=seed, count=4) for seed in (0, 1)]
+    with pytest.raises(DataError, match=r"the cameras \(seed 1 and 0\)"):
+        compare(seeds, NAMES[:2])
+    other = {**A, "measured": {**A["measured"], "joints": ["a", "c"]}}
+    with pytest.raises(DataError, match=r"joints \(c and b, among 2 joints\)"):
+        compare([A, other], NAMES[:2])
+    other = {**A, "measured": {**A["measured"], "joints": ["b", "a"]}}
+    with pytest.raises(DataError, match=r"joints \(the order of the 2 joints\)"):
+        compare([A, other], NAMES[:2])
+
+
+def test_the_text_says_what_the_intervals_are_of() -> None:
+    text = to_text(compare([A, BETTER], NAMES[:2], **FAST))
+    assert "for the mean over frames; none is given for the mean over actions.\n" in text
+    pair = [{**one, "protocol": "published"} for one in (A, BETTER)]
+    assert "none is given for the mean over actions, the headline of this protocol.\n" in to_text(
+        compare(pair, NAMES[:2], **FAST)
+    )
+
+
+def test_actions_of_too_few_recordings_take_one_line_not_a_block() -> None:
+    actions = [f"a{i}" for i in range(9)]
+    pair = [result(list(range(40, 49)), [10] * 9, actions), result(list(range(41, 50)), [10] * 9, actions)]
+    text = to_text(compare(pair, NAMES[:2], **FAST))
+    assert f"no action has {FEWEST} recordings, so none has one." in text
+    assert "B - A, MPJPE mm, 95% interval" not in text and "by action: MPJPE mm" in text
+    assert "B - A, MPJPE mm, 95% interval" in to_text(compare([A, BETTER], NAMES[:2], **FAST))
+
+
 def test_flip_noise_and_detector_may_differ() -> None:
     other = copy.deepcopy(BETTER)
     other["measured"] |= {"flip": False, "keypoint_noise": 0.01, "detections": ["file x.npz"]}

@@ -69,6 +69,18 @@ def test_what_cannot_be_compared_is_one_line(
     assert "did you mean 'mpjpe'" in capsys.readouterr().err
 
 
+def test_a_file_in_the_place_of_the_folder_is_refused_before_the_work(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib", reason="the extra `viz` is not installed")
+    first = evaluated(checkpoint, tmp_path / "a")
+    capsys.readouterr()
+    for out in (first, first / "deeper" / "still"):
+        assert main(["compare", str(first), str(first), "--out", str(out)]) == 1
+        written = capsys.readouterr()
+        assert "expected a folder" in written.err and "evaluation.json is a file" in written.err and not written.out
+
+
 def test_common_joints_that_the_files_lack_are_one_line(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The sample clips end at the neck: their figure has no joint on top of its head."""
     assert main(["evaluate", str(checkpoint), "--accelerator", "cpu", "--common_joints", "14"]) == 1

@@ -218,3 +218,15 @@ def test_the_length_of_the_model_cannot_be_changed(split_by_subject: Path) -> No
     ):
         quick(split_by_subject, data={"frames": 27})
     assert subjects(quick(split_by_subject, data={"frames": 9})) == {"C"}
+
+
+def test_settings_of_the_model_and_of_training_are_not_passed_over(split_by_subject: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"data\.confidence: .*trained without .*\(got True\).*leave data\.confidence"
+    ):
+        quick(split_by_subject, data={"confidence": True})
+    with pytest.raises(ConfigError, match=r"data\.noise: .*training only \(got 0\.02\); --keypoint_noise 0\.02"):
+        quick(split_by_subject, data={"noise": 0.02})
+    with pytest.raises(ConfigError, match=r"data\.missing: .*training only \(got 0\.1\).*--keypoint_noise"):
+        quick(split_by_subject, data={"missing": 0.1})
+    assert subjects(quick(split_by_subject, data={"confidence": False, "noise": 0.0, "missing": 0.0})) == {"C"}

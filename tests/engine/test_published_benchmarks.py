@@ -61,6 +61,18 @@ def test_human36m_from_file_to_table(h36m: Path, tmp_path: Path, name: str) -> N
     assert "S11" in table.to_text() and "mean over actions" in table.to_text()
 
 
+def test_stacked_hourglass_is_trained_on_and_evaluated_without_the_nose(h36m: Path, tmp_path: Path) -> None:
+    data = published.human36m(actions=("Directions", "Sitting", "SittingDown"), frames=30)
+    config = settings(published.write_hourglass(h36m, data), tmp_path / "run")
+    views = view_clip(prepare_clips(config.data)[0], Views.from_config(config.data.views))
+    nose = 9
+    assert not views[0].visible[:, nose].any() and views[0].x[:, nose].abs().max() == 0
+    assert int(views[0].visible.sum()) == 16 * len(views[0].x)
+    train(config, progress=False)
+    table = evaluate(tmp_path / "run" / "best.safetensors", progress=False).table()
+    assert set(table.by_subject()) == {"S9", "S11"} and 0 < table.overall()["mpjpe"] < 2000
+
+
 def test_fifteen_actions_average_in_the_table(tmp_path: Path) -> None:
     data = published.human36m(("S1", "S9"), published.ACTIONS, frames=9)
     path = published.write_human36m(tmp_path / "data", data)

@@ -17,10 +17,11 @@ import graphpose
 from graphpose.config import EvaluateConfig, TrainConfig
 from graphpose.datasets import Views
 from graphpose.engine import Evaluation, evaluate, evaluate_clips, evaluate_hypotheses, read_result
+from graphpose.engine.evaluated_input import detections_text
 from graphpose.engine.provenance import repository_state
 from graphpose.engine.result_file import SCHEMA
 from graphpose.errors import ConfigError, DataError, FormatError, SkeletonError
-from graphpose.formats import write
+from graphpose.formats import read, write
 from graphpose.models import create, save
 from graphpose.motion import MotionClip
 from graphpose.skeleton import Skeleton
@@ -85,6 +86,7 @@ def test_a_checkpoint_is_evaluated_into_a_complete_file(tmp_path: Path, walkers:
     content = saved(tmp_path / "out", evaluate(path, asked, progress=False))
     assert content["model"] == "mixste" and content["part"] == "test" and content["checkpoint"] == str(path)
     assert content["trained_on"] == "walkers of A" and content["trained_with"]["torch"] == torch.__version__
+    assert content["trained_with"]["graphpose"] == content["versions"]["graphpose"] == graphpose.__version__
     assert content["config"]["data"]["views"]["azimuths"] == [0.0, 90.0]
     assert content["config"]["data"]["frames"] == 9, "resolved: what the training had and nobody replaced"
     assert (content["config"]["keypoint_noise"], content["config"]["seed"]) == (0.02, 7)
@@ -149,13 +151,39 @@ def test_the_2d_input_is_named(tmp_path: Path, walkers: list[MotionClip]) -> Non
     def seen(*clips: MotionClip) -> list[str]:
         return evaluation(list(clips)).measured["detections"]
 
-    assert seen(told("a", 4, source="/somewhere/sh.npz")) == ["file sh.npz"]
+    assert seen(told("a", 4, source="/somewhere/sh.npz")) == ["file somewhere/sh.npz"]
+    assert seen(told("a", 4, source="sh.npz")) == ["file sh.npz"]
     assert seen(told("a", 4, source="x/y.npz", tags={"keypoints": "cpn_ft_h36m_dbb"}), told("b", 4)) == [
         "cpn_ft_h36m_dbb",
         "keypoints of the clips",
     ]
     five = create("mixste", walkers[0].skeleton, frames=9, channels=8, depth=1, heads=2)
     assert evaluate_clips(five, walkers[:1], progress=False).measured["detections"] == ["projected"]
+
+
+def test_keypoints_are_named_after_the_file_that_holds_them_not_after_its_recording(tmp_path: Path) -> None:
+    """A file that graphpose wrote keeps the recording as its source, and that may be a BVH, which holds no keypoints."""
+    for folder in ("detA", "detB"):
+        (tmp_path / folder).mkdir()
+        write(told("jump", 4, source="mocap/jump.bvh"), tmp_path / folder / "jump.npz")
+    clips = [read(tmp_path / folder / "jump.npz") for folder in ("detA", "detB")]
+    assert [evaluation([clip]).measured["detections"] for clip in clips] == [
+        ["file detA/jump.npz"],
+        ["file detB/jump.npz"],
+    ]
+    assert clips[0].source == "mocap/jump.bvh", "what splits and seen clips go by"
+    write(clips[0], tmp_path / "detB" / "again.npz")
+    assert evaluation([read(tmp_path / "detB" / "again.npz")]).measured["detections"] == ["file detB/again.npz"]
+
+
+def test_many_files_of_keypoints_are_counted_in_the_header_and_listed_in_the_file(tmp_path: Path) -> None:
+    clips = [told(f"c{i:02d}", 4, source=f"x/det/c{i:02d}.npz") for i in range(40)]
+    result = evaluation(clips)
+    assert "; 2D 40 files of det; flip" in result.table().to_text().splitlines()[0]
+    assert saved(tmp_path, result)["measured"]["detections"] == [f"file det/c{i:02d}.npz" for i in range(40)]
+    assert detections_text(["file a/x.npz", "file b/x.npz", "file c/x.npz"]).count(" and ") == 2
+    assert detections_text(["gt", *(f"file {f}/x.npz" for f in "abcd")]) == "gt and 4 files of 4 folders"
+    assert detections_text([*(f"file {f}/{n}.npz" for f in "ab" for n in "xy")]) == "4 files of a and b"
 
 
 def test_confidence_of_detections_reaches_the_model(tmp_path: Path) -> None:
@@ -310,6 +338,21 @@ def test_broken_files_are_one_clear_line(tmp_path: Path) -> None:
     for weights in ({"mpjpe": -1.0}, {"mpjpe": "two"}, {}):
         view = {**whole["views"][0], "weights": {**whole["views"][0]["weights"], **weights} if weights else {}}
         refused({**whole, "views": [view]}, "errors and weights of mpjpe: expected numbers")
+    for table in ("overall", "frame_average", "action_average"):
+        lacking = {name: value for name, value in whole[table].items() if name != "mpjpe"}
+        refused({**whole, table: lacking}, rf"{table}\.mpjpe: expected a number \(it is absent\)")
+    for wrong_one, said in (("x", "got 'x'"), (True, "got True"), ([1], r"got \[1\]")):
+        table = {**whole["by_action"], "walk": {**whole["by_action"]["walk"], "mpjpe": wrong_one}}
+        refused({**whole, "by_action": table}, rf"by_action\.walk\.mpjpe: expected a number \({said}\)")
+    for key, value in (("joints", 3), ("joints", [[]]), ("detections", [None])):
+        refused({**whole, "measured": {**whole["measured"], key: value}}, rf"measured\.{key}: expected a list of texts")
+    refused({**whole, "measured": {**whole["measured"], "keypoint_noise": "x"}}, "keypoint_noise: expected a number")
+    refused({**whole, "measured": {"seed": math.inf}}, "expected JSON.*Infinity is no number of JSON")
+    refused({**whole, "marks": 3}, "marks: expected a list of texts")
+    refused({**whole, "views": [{**whole["views"][0], "errors": {}}]}, "errors and weights of mpjpe: expected numbers")
+    refused({**whole, "by_action": {"walk": 3}}, r"by_action\.walk: no mapping")
+    refused({**whole, "metrics": {"mpjpe": 1}}, r"metrics\.mpjpe: no mapping")
+    refused({**whole, "metrics": {"mpjpe": {"label": "MPJPE", "unit": "mm"}}}, r"higher_is_better: expected bool")
     with pytest.raises(FormatError, match="cannot be read"):
         read_result(tmp_path / "absent.json")
 

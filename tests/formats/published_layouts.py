@@ -148,6 +148,30 @@ def metadata(layout: str = "h36m", joints: int = 17, left: Any = H36M_LEFT, righ
     return {"layout_name": layout, "num_joints": joints, "keypoints_symmetry": [list(left), list(right)]}
 
 
+HOURGLASS = (3, 2, 1, 4, 5, 6, 0, 7, 8, 10, 16, 15, 14, 11, 12, 13)  # of the 17 joints, in the order of the SH files
+
+
+def write_hourglass(
+    folder: Path,
+    data: dict[str, dict[str, np.ndarray]],
+    detector: str = "sh_ft_h36m",
+    order: tuple[int, ...] = HOURGLASS,
+    noise: float = 0.0,
+) -> Path:
+    """`data_2d_h36m_sh_*.npz`: the 16 joints of Stacked Hourglass, metadata without a name, as published."""
+    flat = {
+        subject: {action: [one[:, order] for one in arrays] for action, arrays in actions.items()}
+        for subject, actions in human36m_2d(data, noise).items()
+    }
+    sides = [[i for i, joint in enumerate(order) if joint in side] for side in (H36M_LEFT, H36M_RIGHT)]
+    np.savez_compressed(
+        folder / f"data_2d_h36m_{detector}.npz",
+        positions_2d=flat,
+        metadata={"num_joints": len(order), "keypoints_symmetry": sides},
+    )
+    return folder / f"data_2d_h36m_{detector}.npz"
+
+
 def write_human36m(folder: Path, data: dict[str, dict[str, np.ndarray]] | None = None) -> Path:
     """`data_3d_h36m.npz`, `data_2d_h36m_gt.npz` and `data_2d_h36m_cpn_ft_h36m_dbb.npz`; the path of the first."""
     data = human36m() if data is None else data

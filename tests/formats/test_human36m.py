@@ -13,6 +13,7 @@ from formats import published_layouts as published
 from graphpose import formats
 from graphpose.errors import FormatError
 from graphpose.formats._h36m_calibration import LENSES, PLACES
+from graphpose.formats._object_arrays import load_member
 from graphpose.formats.human36m import LAYOUT, merged_action, published_cameras
 from graphpose.skeleton import Skeleton
 
@@ -202,7 +203,10 @@ def broken_nesting(data: dict) -> None:
     ("change", "words"),
     [
         (broken_nan, r"S9 'Directions 1', frame 7: joint 'spine' has no position .*1 such joints in 1 of 20 frames"),
-        (broken_joints, r"S9 'Directions 1': expected 32 joints, \[frames, 32, 3\] \(got \[20, 31, 3\]\)"),
+        (
+            broken_joints,
+            r"S9 'Directions 1': expected 32 joints, \[frames, 32, 3\] \(got \[20, 31, 3\]\); take the 2D and the 3D file",
+        ),
         (broken_kind, r"S9 'Directions': expected numbers \(got str"),
         (broken_empty, r"S9 'Directions': expected at least one frame"),
         (
@@ -255,10 +259,13 @@ def missing_subject(flat: dict) -> None:
             shorter,
             r"S9 'Directions 1', camera 2 \(58860488\): expected keypoints of at least the 20 frames .*\(got 19\)",
         ),
-        (fewer_joints, r"S9 'Directions 1', camera 2 \(58860488\): expected 17 joints, .*\(got \[20, 16, 2\]\)"),
+        (
+            fewer_joints,
+            r"S9 'Directions 1', camera 2 \(58860488\): expected 17 joints, .*\(got \[20, 16, 2\]\); take the 2D",
+        ),
         (
             fewer_cameras,
-            r"S9 'Directions': expected keypoints of the 4 cameras, in the order 54138969, .*\(got 3 arrays\)",
+            r"S9 'Directions': expected keypoints of the 4 cameras, in the order 54138969, .*\(got 3 arrays\); take the",
         ),
         (missing_camera, r"S9 'Directions': expected keypoints of the 4 cameras.*\(got none of camera 1\)"),
         (missing_action, r"no keypoints of 1 of the 2 actions of S9 in the 3D file: 'Directions 1'"),
@@ -305,7 +312,9 @@ def test_keypoints_far_from_the_joints_are_named_in_the_log(tmp_path: Path, capl
     file = path.with_name("data_2d_h36m_mine.npz")
     np.savez(file, positions_2d=flat, metadata=published.metadata())
     assert len(formats.read_all(file)) == 8
-    assert "half of the keypoints lie more than" in caplog.text and "the cameras in the published order" in caplog.text
+    [line] = [record.getMessage() for record in caplog.records]
+    assert line.startswith(f"{file}: in 8 of 8 clips half of the keypoints lie more than 100 pixels")
+    assert "S9 'Directions" in line and line.endswith("the cameras in the published order")
 
 
 def test_missing_keypoints_stay_missing(tmp_path: Path) -> None:
@@ -316,3 +325,71 @@ def test_missing_keypoints_stay_missing(tmp_path: Path) -> None:
     np.savez(file, positions_2d=flat)  # without metadata
     clip = formats.read_all(file)[0]
     assert clip.keypoints.isnan().any(-1).nonzero().tolist() == [[4, 3]] and not clip.missing.any()
+
+
+def test_stacked_hourglass_has_every_joint_but_the_nose(folder: Path) -> None:
+    metadata = {"num_joints": 16, "keypoints_symmetry": [[3, 4, 5, 13, 14, 15], [0, 1, 2, 10, 11, 12]]}  # as published
+    path = published.write_hourglass(folder, published.human36m(), noise=2.0)
+    assert load_member(path, "metadata") == metadata
+    clips, truth = formats.read_all(path), formats.read_all(folder / "data_2d_h36m_gt.npz")
+    assert [clip.name for clip in clips] == [clip.name for clip in truth]
+    nose = clips[0].skeleton.index("nose")
+    for clip, exact in zip(clips, truth, strict=True):
+        assert clip.keypoints.shape == exact.keypoints.shape and clip.tags["keypoints"] == "sh_ft_h36m"
+        gaps = clip.keypoints.isnan().any(-1)
+        assert bool(gaps[:, nose].all()) and int(gaps.sum()) == len(clip)
+        away = (clip.keypoints - exact.keypoints).norm(dim=-1)
+        assert float(away[~gaps].max()) < 15 and not clip.positions.isnan().any()
+
+
+def test_joints_of_stacked_hourglass_are_those_of_the_published_names(tmp_path: Path) -> None:
+    # RFoot RKnee RHip LHip LKnee LFoot Hip Spine Thorax Head RWrist RElbow RShoulder LShoulder LElbow LWrist
+    names = [
+        *("Rankle", "Rknee", "Rhip", "Lhip", "Lknee", "Lankle", "pelvis", "spine", "thorax", "head"),
+        *("Rwrist", "Relbow", "Rshoulder", "Lshoulder", "Lelbow", "Lwrist"),
+    ]
+    path = small(tmp_path)
+    flat = [np.tile(np.arange(16.0)[:, None], (20, 1, 2)) for _ in range(4)]
+    file = path.with_name("data_2d_h36m_sh_pt_mpii.npz")
+    metadata = {"num_joints": 16, "keypoints_symmetry": [[3, 4, 5, 13, 14, 15], [0, 1, 2, 10, 11, 12]]}
+    np.savez(file, positions_2d={"S9": {"Directions": flat, "Directions 1": flat}}, metadata=metadata)
+    clip = formats.read_all(file)[0]
+    for number, name in enumerate(names):
+        assert clip.keypoints[0, clip.skeleton.index(name)].tolist() == [number, number]
+
+
+def test_stacked_hourglass_in_the_order_of_human36m(tmp_path: Path) -> None:
+    data = published.human36m(("S9",), ("Directions",), frames=20)
+    published.write_human36m(tmp_path, data)
+    order = tuple(joint for joint in range(17) if joint != 9)
+    path = published.write_hourglass(tmp_path, data, order=order)
+    metadata = {"num_joints": 16, "keypoints_symmetry": [[4, 5, 6, 10, 11, 12], [1, 2, 3, 13, 14, 15]]}
+    assert load_member(path, "metadata") == metadata
+    other = formats.read_all(published.write_hourglass(tmp_path, data, "sh_pt_mpii"))
+    for mine, theirs in zip(formats.read_all(path), other, strict=True):
+        assert torch.equal(mine.keypoints.nan_to_num(-1), theirs.keypoints.nan_to_num(-1))
+
+
+@pytest.mark.parametrize("sides", [None, [[0, 1, 2], [3, 4, 5]]])
+def test_16_joints_in_an_unknown_order_are_refused(tmp_path: Path, sides: object) -> None:
+    path = small(tmp_path).with_name("data_2d_h36m_mine.npz")
+    flat = {"S9": {"Directions": [np.zeros((20, 16, 2), np.float32)] * 4}}
+    np.savez(path, positions_2d=flat, metadata={"num_joints": 16, "keypoints_symmetry": sides})
+    with pytest.raises(FormatError, match=r"of 16 joints.*take data_2d_h36m_gt\.npz or data_2d_h36m_cpn_ft_h36m_dbb"):
+        formats.read_all(path)
+
+
+@pytest.mark.parametrize("sides", [3, "left", [["Lhip"], ["Rhip"]]])
+def test_metadata_that_is_not_numbers_is_an_error(tmp_path: Path, sides: object) -> None:
+    path = small(tmp_path).with_name("data_2d_h36m_mine.npz")
+    np.savez(path, positions_2d={}, metadata={"num_joints": 17, "keypoints_symmetry": sides})
+    with pytest.raises(FormatError, match=r"expected keypoints_symmetry of the metadata as two lists .*\(got"):
+        formats.read_all(path)
+
+
+def test_the_unit_of_every_action_is_looked_at(tmp_path: Path) -> None:
+    def enlarge(data: dict) -> None:
+        data["S9"]["Directions 1"] = data["S9"]["Directions 1"] * 1000
+
+    with pytest.raises(FormatError, match=r"S9 'Directions 1': .*positions are in mm: give scale=0\.001"):
+        formats.read_all(small(tmp_path, enlarge=enlarge))

@@ -41,6 +41,7 @@ def test_one_clip_comes_back_whole(tmp_path: Path) -> None:
     clip = clip.replace(rotations=torch.eye(3).repeat(6, 3, 1, 1), confidence=torch.full((6, 3), 0.5))
     back = formats.read(formats.write(clip, tmp_path / "one.npz"))
     assert back.skeleton == BODY
+    assert back.tags.pop("keypoints_file") == f"{tmp_path.name}/one.npz", "noted when read, no part of the clip"
     for key in ("positions", "keypoints", "confidence", "rotations"):
         assert same(getattr(back, key), getattr(clip, key)), key
     for key in ("fps", "subject", "action", "name", "space", "tags"):

@@ -122,6 +122,30 @@ def test_truncated_files_are_read_on_request(tmp_path: Path) -> None:
     assert len(formats.read(path, skeleton=ARM, allow_truncated=True)) == 2
 
 
+@pytest.mark.parametrize("end", ["3\t0.0", "3\t0.020\t20\t14", "3\t0.020\t20\t1400\t0\t20\t1100\t0\t\t", "3"])
+@pytest.mark.parametrize("after", ["", "\n", "\n\n"])
+def test_a_row_that_is_cut_in_the_middle_is_left_out_on_request(tmp_path: Path, end: str, after: str) -> None:
+    whole = formats.read(save(tmp_path), skeleton=ARM).positions
+    path = save(tmp_path, GOOD[: GOOD.index("3\t0.020")] + end + after)
+    with pytest.raises(FormatError, match=r":9: expected 11 cells, .*; allow_truncated=True reads the rows before it"):
+        formats.read(path, skeleton=ARM)
+    cut = formats.read(path, skeleton=ARM, allow_truncated=True).positions
+    assert torch.equal(cut.nan_to_num(-1), whole[:2].nan_to_num(-1))
+
+
+def test_only_the_last_row_may_be_short_and_only_its_last_number_is_doubted(tmp_path: Path) -> None:
+    short = GOOD.replace("\t10\t800\t0\t\n", "\t10\n")
+    with pytest.raises(FormatError, match=r":8: expected 11 cells.*\(got 9\)$"):
+        formats.read(save(tmp_path, short), skeleton=ARM, allow_truncated=True)
+    digits = save(tmp_path, GOOD[: GOOD.index("\t\n3\t0.020") - 1] + "1")  # 11 cells, 3 frames promised, no line break
+    assert len(formats.read(digits, skeleton=ARM, allow_truncated=True)) == 1
+    complete = save(tmp_path, GOOD.rstrip("\n"))
+    assert len(formats.read(complete, skeleton=ARM, allow_truncated=True)) == 3
+    only = save(tmp_path, GOOD[: GOOD.index("2\t0.010") - 9])
+    with pytest.raises(FormatError, match="holds no frame"):
+        formats.read(only, skeleton=ARM, allow_truncated=True)
+
+
 def test_what_cannot_be_written(tmp_path: Path) -> None:
     clip = formats.read(save(tmp_path), skeleton=ARM)
     flat = MotionClip(ARM, 30, keypoints=np.zeros((2, 3, 2)), name="flat")

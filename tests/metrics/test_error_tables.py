@@ -46,6 +46,30 @@ def test_each_frame_counts_once_and_the_action_average_is_over_actions(table: Er
     assert table.overall()["pck"] == pytest.approx(100.0)
 
 
+def test_recordings_of_one_name_stay_apart_and_views_of_one_together(biped: Skeleton):
+    table = ErrorTable(biped, ["mpjpe"])
+    clip = _clip(0, 10)
+    for name, subject, recording, view, error in (
+        ("walk", "S1", "r1", 0, 1),
+        ("walk", "S2", "r2", 0, 3),
+        ("walk", "S1", "r1", 1, 2),  # another view of the first
+        ("walk", "S1", "r3", 0, 7),
+        ("run", "S1", "r4", 0, 5),
+        ("S2/walk", "S1", "r5", 0, 9),  # a name that looks like subject and name
+        ("walk", None, "r6", 0, 4),
+    ):
+        table.add(clip + error * OFFSET, clip, subject=subject, name=name, view=view, recording=recording)
+    found = {name: round(values["mpjpe"], 3) for name, values in table.by_clip().items()}
+    wanted = {"S1/walk": 15.0, "S2/walk (2)": 30.0, "S1/walk (2)": 70.0, "run": 50.0, "S2/walk": 90.0, "walk": 40.0}
+    assert found == wanted
+    assert table.to_dict()["clips"] == len(table.to_dict()["by_clip"]) == 6
+    assert table.overall()["mpjpe"] == pytest.approx(10 * (1 + 3 + 2 + 7 + 5 + 9 + 4) / 7, rel=1e-5)
+    frames = {
+        row["name"]: row["frames"] for row in csv.DictReader(io.StringIO(table.to_csv())) if row["scope"] == "clip"
+    }
+    assert frames == {name: "20" if name == "S1/walk" else "10" for name in wanted}
+
+
 def test_agrees_with_the_functions(biped: Skeleton):
     target = _clip(0, 12)
     pred = target + 0.1 * _clip(1, 12)

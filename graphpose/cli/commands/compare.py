@@ -8,7 +8,11 @@ Each is compared with the first. Results of other data, protocol, joints, annota
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from jsonargparse import ArgumentParser, Namespace
+
+from graphpose.errors import ConfigError
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -33,6 +37,7 @@ def run(args: Namespace) -> None:
 
     if args.get("out") is not None:
         require("matplotlib", "--out")
+        _require_folder(Path(args["out"]))
     from graphpose.analysis.comparison import compare_files
     from graphpose.analysis.comparison_text import save_tables, to_text
 
@@ -45,3 +50,10 @@ def run(args: Namespace) -> None:
         folder = save_tables(found, args["out"])
         draw_comparison(found, folder / "comparison.png")
         print(f"tables and picture: {folder}")
+
+
+def _require_folder(path: Path) -> None:
+    """Before the work, not after it: a place where a folder is or can be made."""
+    there = next((place for place in (path, *path.parents) if place.exists()), None)
+    if there is not None and not there.is_dir():
+        raise ConfigError(f"--out {path}: expected a folder ({there} is a file)")

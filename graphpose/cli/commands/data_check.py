@@ -16,6 +16,7 @@ from graphpose.cli.reading import add_reading, is_store, reading_options
 from graphpose.errors import GraphposeError
 
 if TYPE_CHECKING:
+    from graphpose.motion import MotionClip
     from graphpose.skeleton import Skeleton
 
 
@@ -64,7 +65,7 @@ def _check(file: Path, options: dict[str, Any], skeleton: Skeleton | None, mappi
     if is_store(str(file)):
         from graphpose.datasets import ClipStore
 
-        clips = list(ClipStore(file).clips)
+        clips: list[MotionClip] = [*ClipStore(file).clips]
     else:
         clips = read_all(file, nameless=skeleton, **options)
     for clip in clips:

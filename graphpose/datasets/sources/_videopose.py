@@ -18,6 +18,7 @@ import torch
 from graphpose.datasets.sources._body import measure
 from graphpose.datasets.sources.findings import Finding, State
 from graphpose.errors import FormatError
+from graphpose.formats._keypoint_orders import KeypointOrder, OtherJointsError
 from graphpose.formats._object_arrays import load_member
 from graphpose.formats._videopose_archives import Layout
 from graphpose.skeleton import Skeleton
@@ -40,13 +41,11 @@ class Published:
         recordings: subject -> number of recordings; None where it depends on how gaps were cut.
         frames: subjects -> their frames together.
         at_most: whether `frames` is an upper bound (gaps are cut out) and not the number itself.
-        detectors: names of the 2D files that were published.
     """
 
     layout: Layout
     recordings: Mapping[str, int | None]
     frames: Mapping[tuple[str, ...], int]
-    detectors: tuple[str, ...]
     at_most: bool = False
 
 
@@ -65,7 +64,7 @@ def check_archives(folder: Path, published: Published) -> list[Finding]:
     for file in two:
         found += _check_2d(file, layout, tracks)
     names = {file.name for file in two}
-    for detector in published.detectors:
+    for detector in layout.detectors:
         name = f"data_2d_{layout.stem}_{detector}.npz"
         if name not in names:
             found.append(Finding("absent", name, "not there; needed only for results on these keypoints"))
@@ -106,7 +105,8 @@ def _check_3d(path: Path, published: Published, tracks: Tracks) -> list[Finding]
 def _subject(
     name: str, own: dict[str, Any], layout: Layout, skeleton: Skeleton, published: Published, tracks: Tracks
 ) -> Finding:
-    tracks[name] = {}
+    tracks[name] = {}  # stays empty, which is not comparable, unless every recording can be read
+    read: dict[str, np.ndarray] = {}
     doubts: list[str] = []
     extents = []
     for recording, value in own.items():
@@ -118,10 +118,11 @@ def _subject(
             )
         track = array[:, layout.kept]
         body = measure(track, skeleton)
-        tracks[name][recording] = track
+        read[recording] = track
         extents.append(body.extent)
         doubts += [f"{recording!r}: {fault}" for fault in body.faults]
-    frames = sum(len(track) for track in tracks[name].values())
+    tracks[name] = read
+    frames = sum(len(track) for track in read.values())
     size = f"{min(extents):.2f} to {max(extents):.2f} m" if extents else "empty"
     text = f"{len(own)} recordings, {frames:,} frames, {size}"
     wanted = published.recordings.get(name)
@@ -159,10 +160,13 @@ def _compare_frames(published: Published, tracks: Tracks) -> list[Finding]:
 def _check_2d(path: Path, layout: Layout, tracks: Tracks) -> list[Finding]:
     """One finding for a file of keypoints, which names the first recordings at fault."""
     try:
+        order = layout.order_of(path)
         data = _tree(path, "positions_2d")
+    except OtherJointsError as fault:
+        text = f"{_size(path)}, cannot be used here: {fault.joints}"
+        return [Finding("note", path.name, text, f"leave it out; {layout.title} is read with its own joints")]
     except FormatError as fault:
         return [Finding("broken", path.name, str(fault), _AGAIN)]
-    joints = len(Skeleton.load(layout.skeleton))
     doubts: list[str] = []
     distances: dict[tuple[str, int], list[float]] = {}
     recordings = 0
@@ -174,13 +178,19 @@ def _check_2d(path: Path, layout: Layout, tracks: Tracks) -> list[Finding]:
                 doubts.append(f"no keypoints of {where}")
                 continue
             recordings += 1
-            wrong = _views_fault(views, track, joints, len(layout.cameras(subject)))
+            wrong = _views_fault(views, track, len(order.joints), len(layout.cameras(subject)))
             if wrong is not None:
                 doubts.append(f"{where}: {wrong}")
             elif layout.lenses:
-                for camera, away in enumerate(_distances(views, track, layout, subject)):
+                for camera, away in enumerate(_distances(views, track, layout, order, subject)):
                     distances.setdefault((subject, camera), []).append(away)
+    if not any(tracks.values()):
+        return [
+            Finding("note", path.name, f"{_size(path)}, not comparable without positions", f"mend {layout.file_3d}")
+        ]
     text = f"{_size(path)}, {recordings} recordings"
+    if len(order.joints) < len(Skeleton.load(layout.skeleton)):
+        text += f" of {len(order.joints)} joints ({order.name})"
     if distances:
         exact = path.stem.endswith("_gt")
         # a detector errs in single recordings; a wrong camera shows in all of a subject
@@ -193,10 +203,14 @@ def _check_2d(path: Path, layout: Layout, tracks: Tracks) -> list[Finding]:
             doubts.append(
                 f"keypoints {away:.0f} px from the joints as the cameras see them (expected at most {limit:g})"
             )
-    state: State = "suspicious" if doubts else "ok"
+    if unread := [subject for subject, own in tracks.items() if not own]:
+        text += f"; {', '.join(unread)} not comparable without positions"
+    state: State = "suspicious" if doubts else "note" if unread else "ok"
     more = f"; and {len(doubts) - 3} more" if len(doubts) > 3 else ""
     shown = f"{text}; {'; '.join(doubts[:3])}{more}" if doubts else text
     advice = "the two files are not of one version, or the cameras are in another order; " + _AGAIN if doubts else ""
+    if unread and not doubts:
+        advice = f"mend {layout.file_3d}"
     return [Finding(state, path.name, shown, advice)]
 
 
@@ -212,14 +226,17 @@ def _views_fault(views: Any, track: np.ndarray, joints: int, cameras: int) -> st
     return None
 
 
-def _distances(views: Sequence[Any], track: np.ndarray, layout: Layout, subject: str) -> list[float]:
+def _distances(
+    views: Sequence[Any], track: np.ndarray, layout: Layout, order: KeypointOrder, subject: str
+) -> list[float]:
     """Pixels between keypoints and joints in the median, one for each camera; infinite where no joint is seen."""
     step = max(1, len(track) // _COMPARED)
     points = torch.from_numpy(np.asarray(track[::step], dtype=np.float32))
+    body = Skeleton.load(layout.skeleton)
     found = []
     for camera, view in zip(layout.cameras(subject), views, strict=True):
         seen = camera.project(camera.world_to_camera(points)).numpy()
-        keypoints = np.asarray(view)[: len(track) : step, :, :2]
+        keypoints = order.spread(np.asarray(view)[: len(track) : step, :, :2], body)
         away = np.linalg.norm(seen - keypoints, axis=-1)
         known = away[np.isfinite(away)]
         found.append(float(np.median(known)) if known.size else np.inf)

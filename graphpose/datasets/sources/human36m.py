@@ -26,7 +26,6 @@ PUBLISHED = Published(
         ("S7", "S8"): 665_196 // 4,
         ("S9", "S11"): 543_344 // 4,
     },
-    detectors=("gt", "cpn_ft_h36m_dbb", "detectron_ft_h36m", "sh_ft_h36m", "sh_pt_mpii"),
 )
 
 

@@ -27,7 +27,6 @@ PUBLISHED = Published(
     layout=LAYOUT,
     recordings=dict.fromkeys(_FRAMES),
     frames={(name,): sum(frames) for name, frames in _FRAMES.items()},
-    detectors=("gt", "detectron_pt_coco"),
     at_most=True,
 )
 
@@ -44,8 +43,7 @@ SOURCE = Source(
         "Register at humaneva.is.tue.mpg.de, download HumanEva-I, the release code v1.1 beta and the critical update, and run "
         "VideoPose3D's data/ConvertHumanEva.m (MATLAB) and data/prepare_data_humaneva.py --convert-3d "
         "(github.com/facebookresearch/VideoPose3D, DATASETS.md). Put the two files that they make, data_3d_humaneva15.npz and "
-        "data_2d_humaneva15_gt.npz, into the folder; for results on detected keypoints also "
-        "data_2d_humaneva15_detectron_pt_coco.npz, for which DATASETS.md gives the address."
+        "data_2d_humaneva15_gt.npz, into the folder. The detections linked there have the joints of COCO and cannot be used."
     ),
     licence="Research use, by the agreement of its site; it may not be passed on.",
     check=check,

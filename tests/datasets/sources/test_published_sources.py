@@ -13,7 +13,8 @@ import pytest
 from formats import published_layouts as layouts
 
 from graphpose.datasets.sources import Finding, available, faulty, find_source, human36m, humaneva, mpi_inf_3dhp
-from graphpose.errors import ConfigError
+from graphpose.errors import ConfigError, FormatError
+from graphpose.formats import read_all
 
 SUBJECTS = ("S1", "S5", "S6", "S7", "S8", "S9", "S11")
 
@@ -195,6 +196,52 @@ def test_human36m_a_detector_may_err_in_a_recording_and_not_in_a_camera(
     finding = by_name(human36m.check(h36m))[name]
     assert finding.state == "suspicious"
     assert "px from the joints as the cameras see them (expected at most 60)" in finding.found
+
+
+def test_human36m_stacked_hourglass_is_compared_in_its_16_joints(
+    h36m: Path, h36m_data: dict[str, dict[str, Any]]
+) -> None:
+    name = layouts.write_hourglass(h36m, h36m_data).name
+    names = by_name(human36m.check(h36m))
+    assert names[name].state == "ok"
+    assert "209 recordings of 16 joints (Stacked Hourglass), 0.0 px from the joints" in names[name].found
+    swapped = tuple(reversed(layouts.HOURGLASS))
+    flat = {s: {a: [v[:, swapped] for v in views] for a, views in own.items()}
+            for s, own in layouts.human36m_2d(h36m_data).items()}  # fmt: skip
+    sides = [[3, 4, 5, 13, 14, 15], [0, 1, 2, 10, 11, 12]]
+    np.savez(h36m / name, positions_2d=flat, metadata={"num_joints": 16, "keypoints_symmetry": sides})
+    assert by_name(human36m.check(h36m))[name].state == "suspicious"
+
+
+def test_keypoints_are_not_comparable_with_positions_that_cannot_be_read(
+    h36m: Path, h36m_data: dict[str, dict[str, Any]]
+) -> None:
+    data = copied(h36m_data)
+    of_17_joints(h36m, data)
+    found = by_name(human36m.check(h36m))["data_2d_h36m_gt.npz"]
+    assert found.state == "note" and found.found.endswith("; S7 not comparable without positions")
+    cut_off(h36m, data)
+    (h36m / "data_2d_h36m_cpn_ft_h36m_dbb.npz").write_bytes(b"PK")
+    names = by_name(human36m.check(h36m))
+    assert names["data_3d_h36m.npz"].state == "broken"
+    found = names["data_2d_h36m_gt.npz"]
+    assert found.state == "note" and "not comparable without positions" in found.found
+    assert found.advice == "mend data_3d_h36m.npz"
+    assert names["data_2d_h36m_cpn_ft_h36m_dbb.npz"].state == "broken"
+
+
+def test_humaneva_the_published_detections_are_named_as_of_no_use(tmp_path: Path) -> None:
+    layouts.write_humaneva(tmp_path, frames=20)
+    name = "data_2d_humaneva15_detectron_pt_coco.npz"
+    assert name not in by_name(humaneva.check(tmp_path)) and name not in humaneva.SOURCE.where
+    flat = {"Train/S1": {"Walking 1 chunk0": [np.zeros((20, 17, 2), np.float32)] * 3}}
+    sides = [[1, 3, 5, 7, 9, 11, 13, 15], [2, 4, 6, 8, 10, 12, 14, 16]]
+    np.savez(tmp_path / name, positions_2d=flat, metadata=layouts.metadata("coco", 17, *sides))
+    finding = by_name(humaneva.check(tmp_path))[name]
+    assert finding.state == "note" and finding.found.endswith("cannot be used here: COCO joints")
+    assert "again" not in finding.advice
+    with pytest.raises(FormatError, match=r"15 joints of 'humaneva15'.*: take data_2d_humaneva15_gt\.npz$"):
+        read_all(tmp_path / name)
 
 
 def test_human36m_keypoints_alone_lack_their_positions(h36m: Path) -> None:
