@@ -1,10 +1,10 @@
 """C3D (biomechanics): labelled points with unit, rate and screen axes; read and written by ezc3d (extra `c3d`).
 
-A point with a negative residual was not seen. POINT:UNITS is the unit; POINT:Y_SCREEN names the axis that points up,
-and without it +Z does, as is usual in laboratories (X_SCREEN, a turn about the vertical, is not read). C3D names points
-and knows no bones; files written here carry the tree of the skeleton in the parameter GRAPHPOSE:PARENTS (the parent of
-each point, its own name at the root), which other programs pass over. Format: The C3D file format user guide,
-www.c3d.org.
+ezc3d reads in a process of its own, because damaged files can crash it (`_c3d_process`). A point with a negative
+residual was not seen. POINT:UNITS is the unit; POINT:Y_SCREEN names the axis that points up, and without it +Z does, as
+is usual in laboratories (X_SCREEN, a turn about the vertical, is not read). C3D names points and knows no bones; files
+written here carry the tree of the skeleton in the parameter GRAPHPOSE:PARENTS (the parent of each point, its own name at
+the root), which other programs pass over. Format: The C3D file format user guide, www.c3d.org.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from graphpose.errors import FormatError, SkeletonError
 from graphpose.formats._atomic import replacing
 from graphpose.formats._c3d_layout import check_layout
+from graphpose.formats._c3d_process import load_c3d
 from graphpose.formats._points import clip_of_points, unit_scale, writable_points
 from graphpose.formats.registry import Format
 from graphpose.motion.clip import MotionClip
@@ -58,16 +59,10 @@ def read_c3d(
 
     Raises `FormatError` when ezc3d is missing or the file is no whole C3D file.
     """
-    ezc3d = _ezc3d(path)
+    _ezc3d(path)
     check_layout(path)
-    try:
-        content = ezc3d.c3d(str(path))
-        points = np.asarray(content["data"]["points"], dtype=np.float64)  # [4, M, T]
-        residuals = np.asarray(content["data"]["meta_points"]["residuals"], dtype=np.float64)  # [1, M, T]
-    except Exception as fault:  # damaged bytes make its C++ code raise errors of many unrelated classes
-        reason = str(fault).removesuffix(": iostream error").strip() or type(fault).__name__
-        raise FormatError(path, f"is no intact C3D file ({' '.join(reason.split())[:120]})") from None
-    parameters = content["parameters"]
+    content = load_c3d(path)
+    points, residuals, parameters = content.points, content.residuals, content.parameters
     labels = _labels(path, parameters, points.shape[1])
     if points.shape[1] == 0 or points.shape[2] == 0:
         raise FormatError(path, f"holds no points over time (got {points.shape[1]} points, {points.shape[2]} frames)")
