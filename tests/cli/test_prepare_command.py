@@ -82,6 +82,7 @@ def test_a_store_is_described_and_checked_like_files(
     assert main(["data", command, str(tmp_path / "store"), clip]) == 0
     out = capsys.readouterr().out
     assert ("2 files, 2 sound clips, 0 files with a fault" if command == "check" else "2 clips") in out
+    assert "content hash" not in out
     shard = next((tmp_path / "store" / "shards").iterdir())
     shard.write_bytes(shard.read_bytes()[:-1])
     assert main(["data", command, str(tmp_path / "store")]) == 1

@@ -15,8 +15,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shared import shared_path
+from stored_clips import assert_same_windows, cameras, stored
 
-from graphpose.config import DataConfig, SplitConfig, TrainConfig, ViewsConfig
+from graphpose.config import DataConfig, SplitConfig
 from graphpose.datasets import (
     Augmentation,
     ClipStore,
@@ -33,43 +34,11 @@ from graphpose.datasets import (
     window_dataset,
 )
 from graphpose.errors import DataError
-from graphpose.formats import write
-from graphpose.geometry import Camera, orbit_camera, static_views
 from graphpose.motion import MotionClip
 from graphpose.skeleton import Skeleton
 
 SAMPLES = Path(__file__).parents[2] / "data" / "samples"
 NOISY = Augmentation(flip=0.5, noise=0.02, missing=0.1)
-
-
-def stored(clips: list[MotionClip], folder: Path, **fields: Any) -> tuple[list[MotionClip], list[MotionClip]]:
-    """The clips out of files and out of a store of these files."""
-    folder.mkdir()
-    for number, clip in enumerate(clips):
-        write(clip, folder / f"file{number}.npz")
-    config = DataConfig(paths=[str(folder)], fps=None, **fields)
-    made = prepare_store(config, folder.with_name(f"{folder.name}_store"))
-    return prepare_clips(config), prepare_clips(DataConfig(paths=[str(made.path)], fps=None))
-
-
-def assert_same_windows(clips: list[MotionClip], others: list[MotionClip], frames: int = 7, **options: Any) -> None:
-    """Every tensor of every window, bit by bit, in batches of several sizes and orders."""
-    assert all(isinstance(clip, StoredClip) for clip in others)
-    memory, files = (PoseWindows(part, frames, **options) for part in (clips, others))
-    assert len(memory) == len(files)
-    assert (memory.records == files.records).all()
-    order = np.random.default_rng(0).permutation(len(memory))
-    for ids in np.array_split(order, 3):
-        for epoch in (0, 5):
-            expected, found = memory.fetch(ids, epoch), files.fetch(ids, epoch)
-            assert list(expected) == list(found)
-            for name, value in expected.items():
-                assert value.dtype == found[name].dtype
-                assert torch.equal(value, found[name]), (name, options)
-    for one, other in zip(memory.cameras, files.cameras, strict=True):
-        assert (one is None) == (other is None)
-        if one is not None and other is not None:
-            assert torch.equal(one.rotation, other.rotation) and torch.equal(one.position, other.position)
 
 
 @pytest.fixture
@@ -88,25 +57,6 @@ def test_projected_windows(walks, tmp_path: Path, views: Views, sampling: str, c
         assert_same_windows(
             clips, others, views=views, sampling=sampling, confidence=confidence, augmentation=augmentation, seed=4
         )
-
-
-def cameras() -> dict[str, Camera]:
-    """A lens, pixels, a moving camera, and a moving one with a lens."""
-    [plain] = static_views(torch.tensor([0.0, 1.0, 0.0]), (20.0,))
-    lens = {"radial": torch.tensor([-0.2, 0.1, 0.01]), "tangential": torch.tensor([0.01, -0.02])}
-    pixels = {
-        "focal": torch.tensor([1100.0, 1150.0]),
-        "center": torch.tensor([510.0, 490.0]),
-        "width": 1000,
-        "height": 1002,
-    }
-    moving = orbit_camera(torch.tensor([0.0, 1.0, 0.0]), 25, start=30.0)
-    return {
-        "plain": plain,
-        "lens": replace(plain, **lens, limit=1.0),
-        "pixels": replace(plain, **lens, **pixels),
-        "moving": moving,
-    }
 
 
 @pytest.mark.parametrize("kind", cameras())
@@ -322,97 +272,3 @@ def test_frames_are_read_and_not_mapped(walks, tmp_path: Path) -> None:
     if not maps.exists():
         pytest.skip("this system does not list mappings")
     assert str(tmp_path) not in maps.read_text()
-
-
-# --------------------------------------------------------------------------------------------------------------- refusals
-def test_a_store_is_used_as_it_was_prepared(walks, tmp_path: Path, biped: Skeleton) -> None:
-    stored(walks, tmp_path / "a")
-    path = str(tmp_path / "a_store")
-    base = DataConfig(paths=[path])
-    assert len(prepare_clips(base)) == 4
-    for fields, words in (
-        (
-            {"skeleton": "h36m17"},
-            r"on skeleton 'biped5', asked for is 'h36m17'; leave data.skeleton out, or prepare another",
-        ),
-        ({"fps": 25.0}, r"has 30 frames/s, data.fps asks for 25; set data.fps to 30"),
-        ({"scale": 0.01}, r"prepared with scale None \(got data.scale 0.01\)"),
-        ({"name_pattern": "(?P<subject>a)"}, "prepared with name_pattern None"),
-        ({"paths": [path, str(SAMPLES)]}, "a store alone"),
-    ):
-        with pytest.raises(DataError, match=words):
-            prepare_clips(replace(base, **fields))
-    with pytest.raises(DataError, match="those of a store: expected all or none"):
-        PoseWindows([*prepare_clips(base), walks[0]], 5)
-    with pytest.raises(DataError, match=r"no store here; make one with `graphpose data prepare"):
-        ClipStore(tmp_path)
-
-
-def test_clips_that_cameras_cannot_see_are_named(make_clip, biped: Skeleton, tmp_path: Path) -> None:
-    """The same words as in memory; what the index alone cannot decide is read."""
-    runner = make_clip(30, name="runner")
-    runner.positions += torch.linspace(-9, 9, 30)[:, None, None] * torch.tensor([1.0, 0.0, 1.0])
-    far = make_clip(20, name="far")
-    far.positions += torch.linspace(-4.2, 4.2, 20)[:, None, None] * torch.tensor([1.0, 0.0, 0.0])
-    points = make_clip(20, 2).seen_by(cameras()["plain"])
-    large = points.replace(name="large", keypoints=100 + points.keypoints)
-    lost = points.replace(name="lost", camera=None)
-    local = make_clip(20, 4, name="local").replace(space="camera")
-    bare = MotionClip(biped, 30.0, keypoints=torch.zeros(9, 5, 2), name="bare")
-    for number, (clips, views) in enumerate(
-        (
-            ([make_clip(9), runner], Views()),
-            ([make_clip(9), runner], Views("orbit")),
-            ([large], Views("clip")),
-            ([lost], Views("clip")),
-            ([local], Views()),
-            ([make_clip(9)], Views("clip")),
-            ([make_clip(9)], Views("statics")),
-            ([make_clip(9), bare], Views()),
-        )
-    ):
-        memory, files = stored(clips, tmp_path / str(number))
-        with pytest.raises(DataError) as expected:
-            PoseWindows(memory, 5, views=views)
-        with pytest.raises(DataError) as found:
-            PoseWindows(files, 5, views=views)
-        assert str(found.value) == str(expected.value)
-    assert_same_windows(*stored([far], tmp_path / "far"), views=Views(azimuths=(0.0,)))
-
-
-def test_a_root_that_has_a_partner(tmp_path: Path) -> None:
-    paired = Skeleton.from_parents([-1, 0], ["l_hip", "r_hip"], [("l_hip", "r_hip")])
-    _, clips = stored([MotionClip(paired, 30.0, torch.rand(9, 2, 3))], tmp_path / "a")
-    PoseWindows(clips, 3)
-    with pytest.raises(DataError, match="its root is one of a left/right pair"):
-        PoseWindows(clips, 3, augmentation=Augmentation(flip=0.5))
-
-
-def test_without_pyarrow(walks, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stored(walks, tmp_path / "a")
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    for call in (
-        lambda: ClipStore(tmp_path / "a_store"),
-        lambda: prepare_store(DataConfig(paths=[str(tmp_path / "a")]), tmp_path / "b"),
-    ):
-        with pytest.raises(DataError, match=r'need pyarrow: pip install "graphpose\[store\]"'):
-            call()
-
-
-def test_the_configuration_reaches_the_windows(walks, tmp_path: Path) -> None:
-    stored(walks, tmp_path / "a")
-    config = TrainConfig.from_dict(
-        {
-            "data": {
-                "paths": [str(tmp_path / "a_store")],
-                "frames": 9,
-                "views": {"kind": "orbit"},
-                "split": {"by": "file", "val": 0.3},
-            }
-        }
-    )
-    assert config.data.views == ViewsConfig("orbit")
-    module = PoseDataModule(config.data)
-    batch = next(iter(module.train_dataloader()))
-    assert batch.validate() and batch.y.isfinite().all()
-    assert sum(int(one.counted.sum()) for one in module.val_dataloader()) == 4 * sum(map(len, module.split.val))

@@ -102,6 +102,8 @@ def labels(facts: list[dict[str, Any]]) -> list[str]:
     for clip in facts:
         own = {"space": f"{clip['space']} space, {'with' if clip['camera'] else 'no'} camera", **clip["tags"]}
         for name, value in own.items():
+            if " " in name:  # what graphpose knows a clip again by, no label of it
+                continue
             found.setdefault(name, Counter())[value] += 1
     return [f"{name}: {_values(values)}" for name, values in found.items()]
 
