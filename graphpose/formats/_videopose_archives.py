@@ -27,11 +27,12 @@ from graphpose.formats._keypoint_orders import KeypointOrder, order_of
 from graphpose.formats._object_arrays import load_member, member_names
 from graphpose.formats._pinhole_fit import fit_pinhole
 from graphpose.formats._published import body_of, check_complete, check_unit, chosen_subjects, joint_array, mapping
+from graphpose.formats.registry import Format
 from graphpose.geometry import Camera
 from graphpose.motion.clip import MotionClip
 from graphpose.skeleton import Skeleton
 
-__all__ = ["Z_UP_TO_Y_UP", "Layout", "holds_own_clip", "is_archive", "read_archive", "turned"]
+__all__ = ["Z_UP_TO_Y_UP", "Layout", "archive_format", "holds_own_clip", "is_archive", "read_archive", "turned"]
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,30 @@ def holds_own_clip(path: Path, layout: Layout) -> bool:
         path, layout.title, layout.file_3d,
     )  # fmt: skip
     return False
+
+
+def archive_format(name: str, layout: Layout, recognizes: Callable[[Path], bool], description: str) -> Format:
+    """The format of archives of this layout: one clip a subject, action and camera.
+
+    `subjects` (names, or one text with commas) reads only those. Reading raises `FormatError` for what is damaged, missing,
+    of other joints or of another unit.
+    """
+
+    def read(
+        path: Path, *, scale: float | None = None, fps: float | None = None, skeleton: Any = None, subjects: Any = None
+    ) -> list[MotionClip]:
+        return read_archive(path, layout, scale=scale, fps=fps, skeleton=skeleton, subjects=subjects)
+
+    return Format(
+        name,
+        (".npz",),
+        read,
+        None,
+        description,
+        options=("subjects",),
+        holds_clip=lambda path: holds_own_clip(path, layout),
+        recognizes=lambda path: is_archive(path, layout) and recognizes(path),
+    )
 
 
 def turned(camera: Camera) -> Camera:

@@ -13,19 +13,15 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 import torch
 
 from graphpose.formats._h36m_calibration import LENSES, PLACES
 from graphpose.formats._keypoint_orders import HOURGLASS
-from graphpose.formats._videopose_archives import Layout, holds_own_clip, is_archive, read_archive
-from graphpose.formats.registry import Format
+from graphpose.formats._videopose_archives import Layout, archive_format
 from graphpose.geometry import Camera
-from graphpose.motion.clip import MotionClip
 
-__all__ = ["FORMAT", "LAYOUT", "merged_action", "published_cameras", "read_human36m"]
+__all__ = ["FORMAT", "LAYOUT", "merged_action", "published_cameras"]
 
 # the others are end points that repeat a joint, fingers, toes, and doubles of pelvis and thorax
 _DROPPED = frozenset({4, 5, 9, 10, 11, 16, 20, 21, 22, 23, 24, 28, 29, 30, 31})
@@ -76,23 +72,9 @@ LAYOUT = Layout(
 )
 
 
-def read_human36m(
-    path: Path, *, scale: float | None = None, fps: float | None = None, skeleton: Any = None, subjects: Any = None
-) -> list[MotionClip]:
-    """One clip a subject, action and camera; `subjects` (names, or one text with commas) reads only those.
-
-    Raises `FormatError` for what is damaged, missing, of other joints or of another unit.
-    """
-    return read_archive(path, LAYOUT, scale=scale, fps=fps, skeleton=skeleton, subjects=subjects)
-
-
-FORMAT = Format(
-    name="human36m",
-    suffixes=(".npz",),
-    read=read_human36m,
-    write=None,
-    description="Human3.6M in the archives of VideoPose3D (data_3d_h36m, data_2d_h36m_*), four calibrated cameras",
-    options=("subjects",),
-    holds_clip=lambda path: holds_own_clip(path, LAYOUT),
-    recognizes=lambda path: is_archive(path, LAYOUT) and "humaneva" not in path.name.lower(),
+FORMAT = archive_format(
+    "human36m",
+    LAYOUT,
+    lambda path: "humaneva" not in path.name.lower(),
+    "Human3.6M in the archives of VideoPose3D (data_3d_h36m, data_2d_h36m_*), four calibrated cameras",
 )

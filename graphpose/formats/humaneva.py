@@ -12,17 +12,13 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 import torch
 
-from graphpose.formats._videopose_archives import Layout, holds_own_clip, is_archive, read_archive
-from graphpose.formats.registry import Format
+from graphpose.formats._videopose_archives import Layout, archive_format
 from graphpose.geometry import Camera
-from graphpose.motion.clip import MotionClip
 
-__all__ = ["FORMAT", "LAYOUT", "merged_action", "published_cameras", "read_humaneva"]
+__all__ = ["FORMAT", "LAYOUT", "merged_action", "published_cameras"]
 
 # quaternion w, x, y, z from camera to world axes and camera centre in mm, of C1, C2 and C3; world with z up
 _ONE_AND_THREE = (
@@ -72,23 +68,9 @@ LAYOUT = Layout(
 )
 
 
-def read_humaneva(
-    path: Path, *, scale: float | None = None, fps: float | None = None, skeleton: Any = None, subjects: Any = None
-) -> list[MotionClip]:
-    """One clip a subject, chunk and camera; `subjects` (names, or one text with commas) reads only those.
-
-    Raises `FormatError` for what is damaged, missing, of other joints or of another unit.
-    """
-    return read_archive(path, LAYOUT, scale=scale, fps=fps, skeleton=skeleton, subjects=subjects)
-
-
-FORMAT = Format(
-    name="humaneva",
-    suffixes=(".npz",),
-    read=read_humaneva,
-    write=None,
-    description="HumanEva-I in the archives of VideoPose3D (data_3d_humaneva15, data_2d_humaneva15_*), 15 joints",
-    options=("subjects",),
-    holds_clip=lambda path: holds_own_clip(path, LAYOUT),
-    recognizes=lambda path: is_archive(path, LAYOUT) and "humaneva" in path.name.lower(),
+FORMAT = archive_format(
+    "humaneva",
+    LAYOUT,
+    lambda path: "humaneva" in path.name.lower(),
+    "HumanEva-I in the archives of VideoPose3D (data_3d_humaneva15, data_2d_humaneva15_*), 15 joints",
 )
