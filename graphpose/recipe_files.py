@@ -1,6 +1,7 @@
 """Finding and reading files of settings: bundled recipes by name, other YAML files by path.
 
-A recipe is a file of `recipes/`, next to this module; `find_recipe("demo")` is `recipes/demo.yaml`.
+A recipe is a file of `recipes/`, next to this module; `find_recipe("demo")` is `recipes/demo.yaml`. Recipes of another kind
+lie in a folder of their own: `find_recipe("demo_ablation", "ablations")` is `recipes/ablations/demo_ablation.yaml`.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ __all__ = ["find_recipe", "load_settings", "recipes"]
 _RECIPES = Path(__file__).parent / "recipes"
 
 
-def recipes() -> list[str]:
-    """Names of the bundled recipes."""
-    return sorted(file.stem for file in _RECIPES.glob("*.yaml"))
+def recipes(kind: str = "") -> list[str]:
+    """Names of the bundled recipes; of a `kind`: those in the folder of that name."""
+    return sorted(file.stem for file in (_RECIPES / kind).glob("*.yaml"))
 
 
-def find_recipe(name_or_path: str | Path) -> Path:
+def find_recipe(name_or_path: str | Path, kind: str = "") -> Path:
     """The file of a bundled recipe (`demo`) or of a path; a path wins where both exist.
 
     Raises:
@@ -32,9 +33,9 @@ def find_recipe(name_or_path: str | Path) -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
-    names = recipes()
+    names = recipes(kind)
     if str(name_or_path) in names:
-        return _RECIPES / f"{name_or_path}.yaml"
+        return _RECIPES / kind / f"{name_or_path}.yaml"
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
         raise ConfigError(f"{path}: no such file; bundled recipes are {', '.join(names)}")
     raise ConfigError(unknown_name("recipe", str(name_or_path), names))

@@ -68,7 +68,10 @@ class LiftingModule(L.LightningModule):
         clips = sum(len(group.x) for group in groups)
         total = torch.zeros((), device=batch.x.device)
         for group in groups:
-            pred, target = self._lift(batch, group)
+            x, target = self._window(batch, group)
+            pred = self.model.lift_for_loss(x, target)
+            if self.model.lifted_frame is not None:
+                target = target[:, self.model.lifted_frame][:, None]
             total = total + len(pred) / clips * self.loss(pred, target)
             if self.global_step % self.log_every == 0:
                 terms = self.loss.terms(pred.detach(), target)
@@ -79,7 +82,8 @@ class LiftingModule(L.LightningModule):
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
         for group in grids(batch):
-            pred, target = self._lift(batch, group)
+            x, target = self._window(batch, group)
+            pred = self.model.lift_sequence(x)
             self.validation.update(pred.float(), target.float(), visible=batch.counted[group.clips])
 
     def on_validation_epoch_end(self) -> None:
@@ -87,11 +91,11 @@ class LiftingModule(L.LightningModule):
         self.log_dict(figures, prog_bar=True, sync_dist=True)  # equal in all processes already; says so to Lightning
         self.validation.reset()
 
-    def _lift(self, batch: Any, group: Grid) -> tuple[Tensor, Tensor]:
-        """One group of equal graphs -> prediction and target, both [b, T, J, 3]."""
+    def _window(self, batch: Any, group: Grid) -> tuple[Tensor, Tensor]:
+        """One group of equal graphs -> keypoints [b, T, J, C] and target [b, T, J, 3]."""
         _, dtype = place_of(self.model)  # float64 where run.precision says so; windows are float32
-        pred = self.model.lift(group.x.to(dtype))
-        return pred, batch.y[group.nodes].view(pred.shape).to(dtype)
+        x = group.x.to(dtype)
+        return x, batch.y[group.nodes].view(*x.shape[:3], 3).to(dtype)
 
     def configure_optimizers(self) -> Any:
         optimiser = make_optimiser(self.model, self.optim_config, fused=self.trainer.gradient_clip_val is None)

@@ -3,7 +3,8 @@
 folder/config.yaml          the resolved configuration
 folder/best.safetensors     weights with the lowest validation MPJPE (the last ones when nothing validates)
 folder/last.safetensors     weights at the end
-folder/last.ckpt            everything needed to go on (`resume`), written after each epoch and on Ctrl-C
+folder/last.ckpt            everything needed to go on (`resume`), written after each epoch and on Ctrl-C; none for models that are
+                            solved at once (`closed_form.py`)
 folder/logs/version_N       metrics.csv and TensorBoard events; each resumed part has a version of its own
 """
 
@@ -36,9 +37,11 @@ from graphpose.engine.callbacks import (
     StopTraining,
     TrainingInterrupted,
 )
+from graphpose.engine.closed_form import ClosedForm, already_solved, solve
 from graphpose.engine.device import pick_device, require_training_memory
 from graphpose.engine.lifting_module import LiftingModule
 from graphpose.engine.run_end import finished
+from graphpose.engine.step_times import StepTimes
 from graphpose.errors import CheckpointError, ConfigError
 from graphpose.models import create
 from graphpose.motion import MotionClip
@@ -57,7 +60,8 @@ class RunResult:
         best, last: checkpoints that `graphpose.load` reads.
         metrics: the last logged figures (`train/loss`, `val/mpjpe` in mm, …).
         steps: optimiser steps done in all.
-        at_end: for a resumed run that had reached its limits already, one line that says so; nothing was done then.
+        at_end: for a resumed run that has nothing to go on with, its limits reached already, one line that says so; nothing
+            was done then.
         main_process: False in all processes of a training on several devices but the one that speaks for them.
     """
 
@@ -90,12 +94,18 @@ def train(
         GraphposeError: whatever is wrong with configuration, data or checkpoint, before anything is written.
         TrainingInterrupted: Ctrl-C; the exception names the checkpoint that continues the run.
     """
+    if resume is not None:
+        folder = Path(resume) if Path(resume).is_dir() else Path(resume).parent
+        if (solved := already_solved(folder)) is not None:
+            return RunResult(folder, folder / "best.safetensors", folder / "last.safetensors", *solved)
     checkpoint, saved = _resume_point(resume) if resume is not None else (None, None)
     folder = Path(config.run.output) if checkpoint is None else checkpoint.parent
     if saved is not None and (done := finished(folder, saved, config.run)) is not None:
         return RunResult(folder, folder / "best.safetensors", folder / "last.safetensors", *done)
     if checkpoint is None and (folder / "last.ckpt").exists():
         raise ConfigError(f"{folder} holds a run already: go on with --resume {folder}, or give another run.output")
+    if checkpoint is None and already_solved(folder) is not None:
+        raise ConfigError(f"{folder} holds a run already: give another run.output")
     data = PoseDataModule(config.data, clips=clips, seed=config.run.seed)
     data.setup()
     torch.manual_seed(config.run.seed)
@@ -111,13 +121,17 @@ def train(
     if device.type == "cpu":
         keep_freed_memory()
     resolved = replace(config, data=absolute_places(config.data), run=replace(config.run, output=str(folder)))
+    if isinstance(model, ClosedForm):
+        metrics = solve(model, resolved, data, folder, progress=progress)
+        return RunResult(folder, folder / "best.safetensors", folder / "last.safetensors", metrics, steps=0)
     module = LiftingModule(model, config.optim, config.run.seed, config.run.log_every, config.run.max_steps)
     if saved is not None:
         _check_fits(checkpoint, saved["state_dict"], module)
     keep = KeepWeights(folder, resolved.to_dict(), json.dumps(data.data_statement()))
     with warnings.catch_warnings(), _quiet():
         interrupt = GracefulInterrupt(folder)
-        trainer = _trainer(resolved, folder, [keep, interrupt], validates="val" in data.windows, progress=progress)
+        own = [StepTimes(), keep, interrupt]
+        trainer = _trainer(resolved, folder, own, validates="val" in data.windows, progress=progress)
         if trainer.is_global_zero:
             folder.mkdir(parents=True, exist_ok=True)
             resolved.to_yaml(folder / "config.yaml")

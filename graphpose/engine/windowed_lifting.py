@@ -3,7 +3,10 @@
     y = lift(x)                                  or, with flip averaging,
     y = (lift(x) + mirror(lift(mirror(x)))) / 2,    mirror: negate the first coordinate, exchange left and right joints
 
-Windows lie side by side from frame 0; the last one is padded by repeating the last frame, and the padding is dropped.
+Windows lie side by side from frame 0; the last one is padded by repeating the last frame, and the padding is dropped. A model
+that is not bound to T frames lifts a shorter clip as it is; longer ones it is given in windows all the same, because attention
+over a whole clip costs the square of its length and leaves the lengths of the training. Models whose cost is linear in the
+length (`Lifter.whole_clips`) lift every clip whole.
 """
 
 from __future__ import annotations
@@ -42,11 +45,11 @@ def lift_windows(model: Lifter, x: Tensor, *, flip: bool = True) -> Tensor:
     A skeleton without left/right pairs has no mirror image; it is lifted once.
     """
     with _evaluating(model):
-        pred = model.lift(x)
+        pred = model.lift_sequence(x)
         if not flip or not model.skeleton.pairs:
             return pred
         mirror = torch.tensor(model.skeleton.mirror.tolist(), device=x.device)
-        return 0.5 * (pred + flip_points(model.lift(flip_points(x, mirror)), mirror))
+        return 0.5 * (pred + flip_points(model.lift_sequence(flip_points(x, mirror)), mirror))
 
 
 def lift_clips(model: Lifter, x: Tensor, *, flip: bool = True, batch_size: int = 64) -> Tensor:
@@ -67,7 +70,7 @@ def lift_clips(model: Lifter, x: Tensor, *, flip: bool = True, batch_size: int =
             f"{model.skeleton.name!r} (got {list(x.shape)})"
         )
     views, length = x.shape[:2]
-    frames = model.frames if model.bound_to_frames else length
+    frames = _window_length(model, length)
     index = torch.as_tensor(window_frames(window_bounds([length], frames), [length]))  # [n, T], clamped to the clip
     device, dtype = place_of(model)
     if device.type == "cpu":
@@ -75,3 +78,10 @@ def lift_clips(model: Lifter, x: Tensor, *, flip: bool = True, batch_size: int =
     windows = x[..., : model.in_features][:, index].flatten(0, 1)  # [V * n, T, J, C]
     parts = [lift_windows(model, part.to(device, dtype), flip=flip).float().cpu() for part in windows.split(batch_size)]
     return torch.cat(parts).view(views, -1, *x.shape[2:3], 3)[:, :length]
+
+
+def _window_length(model: Lifter, length: int) -> int:
+    """Frames of the windows in which a clip of `length` frames is lifted."""
+    if model.bound_to_frames:
+        return model.frames
+    return length if model.whole_clips else min(length, model.frames)

@@ -11,16 +11,18 @@ from __future__ import annotations
 
 from graphpose.graph.batching import Grid, grids, pose_batch, scatter_grids
 from graphpose.graph.pose_graph import PoseGraph
-from graphpose.graph.relations import available_relations, relation
+from graphpose.graph.relations import Relation, available_relations, relation, resolve_relation
 from graphpose.graph.spatio_temporal import SpatioTemporalGraph
 
 __all__ = [
     "Grid",
     "PoseGraph",
+    "Relation",
     "SpatioTemporalGraph",
     "available_relations",
     "grids",
     "pose_batch",
     "relation",
+    "resolve_relation",
     "scatter_grids",
 ]

@@ -27,7 +27,16 @@ from graphpose.structured import build
 
 __all__ = ["load", "read_metadata", "save"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_NAMES_OF_FORMAT_1 = {
+    "spatial_embedding.convolution.": "joint_embedding.priors.0.convolution.",
+    "spatial_embedding.norm.": "joint_embedding.priors.0.norm.",
+    "spatial_embedding.": "joint_embedding.linear.",
+    "spatial_position": "joint_embedding.position",
+    "temporal_prior.": "frame_embedding.priors.0.",
+    "temporal_position": "frame_embedding.position",
+}
+"""Names of weights (their beginnings) that were others before priors could stand in every model."""
 _DESCRIPTION: dict[str, type] = {
     "model": str,
     "options": dict,
@@ -125,9 +134,9 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
         found = content["format"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(_damaged(path, error)) from error
-    if found != FORMAT_VERSION:
+    if found not in (1, FORMAT_VERSION):
         raise CheckpointError(
-            f"{path}: checkpoint format {found}, this graphpose reads {FORMAT_VERSION}: install a matching version"
+            f"{path}: checkpoint format {found}, this graphpose reads 1 to {FORMAT_VERSION}: install a matching version"
         )
     for key, kind in _DESCRIPTION.items():
         if not isinstance(content.get(key), kind):
@@ -136,6 +145,14 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
                 f"(expected {key!r} as {kind.__name__}, got {type(content.get(key)).__name__})"
             )
     return content
+
+
+def _current_name(key: str) -> str:
+    """The name of a weight in a checkpoint of format 1 -> its name now."""
+    for old, new in _NAMES_OF_FORMAT_1.items():
+        if key.startswith(old):
+            return new + key.removeprefix(old)
+    return key
 
 
 def _other_kind(path: Path, error: Exception) -> str:
@@ -182,6 +199,8 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> Lifter:
     try:
         with safe_open(path, framework="pt") as file:
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
+        if metadata["format"] == 1:
+            weights = {_current_name(key): value for key, value in weights.items()}
         fill(model, weights)
     except (SafetensorError, OSError, CheckpointError) as error:
         raise CheckpointError(f"{path}: {error}") from error

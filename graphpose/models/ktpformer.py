@@ -8,9 +8,8 @@ Peng et al., "KTPFormer: Kinematics and Trajectory Prior Knowledge-Enhanced Tran
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-from graphpose.models.lifter import LifterConfig
 from graphpose.models.mixste import MixSTE, MixSTEConfig
 from graphpose.models.registry import register
 from graphpose.skeleton import Skeleton
@@ -30,7 +29,10 @@ class KTPFormerConfig(MixSTEConfig):
         heads: attention heads; must divide `channels`.
         mlp_ratio: hidden width of the MLPs over C.
         drop_path: drop path of the last pair; 0 in the prior blocks, growing linearly.
-        prior: "kpa+tpa" (published), or one of them.
+        prior: "kpa+tpa" (published), one of them, or any relations and registered priors joined by "+".
+        prior_place: "front" (published: tokens come from message passing), "blocks" (message passing before every block), or
+            "bias" (every attention is biased by the distance along the relation).
+        index_free: no parameter is tied to a joint or a frame, so one checkpoint lifts any skeleton and length.
     """
 
     depth: int = 7
@@ -42,7 +44,4 @@ class KTPFormer(MixSTE):
     """KTPFormer on any skeleton: one prior pair and `depth` ordinary pairs of blocks."""
 
     def __init__(self, skeleton: Skeleton, config: KTPFormerConfig) -> None:
-        shared = {field.name: getattr(config, field.name) for field in fields(LifterConfig)}
-        shared |= {field.name: getattr(config, field.name) for field in fields(MixSTEConfig)}
-        super().__init__(skeleton, MixSTEConfig(**(shared | {"depth": config.depth + 1})))
-        self.config = config
+        super().__init__(skeleton, config, depth=config.depth + 1)

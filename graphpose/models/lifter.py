@@ -7,14 +7,17 @@ forward: PoseGraph batch with N nodes in total                                  
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
+from typing_extensions import Self
 
 from graphpose.errors import ConfigError, DataError
 from graphpose.graph import grids, scatter_grids
+from graphpose.models.sharing import kept_twin, twin
 from graphpose.skeleton import Skeleton
 
 __all__ = ["Lifter", "LifterConfig"]
@@ -52,10 +55,14 @@ class Lifter(nn.Module, ABC):
         config: the resolved options.
         bound_to_skeleton: parameters belong to single joints; another skeleton is refused.
         bound_to_frames: parameters belong to single frames; another clip length is refused.
+        whole_clips: the cost grows no faster than the length, so clips are lifted whole and not in windows of T frames.
+        lifts: what `lift` gives of a window: all of its frames, or the centre one or the last one alone.
     """
 
-    bound_to_skeleton: ClassVar[bool] = True
-    bound_to_frames: ClassVar[bool] = True
+    bound_to_skeleton: bool = True
+    bound_to_frames: bool = True
+    whole_clips: bool = False
+    lifts: Literal["window", "centre", "last"] = "window"
 
     def __init__(self, skeleton: Skeleton, config: LifterConfig) -> None:
         super().__init__()
@@ -70,13 +77,70 @@ class Lifter(nn.Module, ABC):
     def in_features(self) -> int:
         return int(self.config.in_features)
 
+    @property
+    def lifted_frame(self) -> int | None:
+        """Which frame of a window `lift` gives; None for all."""
+        return {"window": None, "centre": self.frames // 2, "last": self.frames - 1}[self.lifts]
+
     @abstractmethod
     def lift(self, x: Tensor) -> Tensor:
         """x [B, T, J, C_in] (normalised screen units) -> [B, T, J, 3] (metres, root-relative).
 
+        A model that `lifts` one frame of the window gives [B, 1, J, 3].
+
         Raises:
             DataError: a shape that this model cannot lift.
         """
+
+    def lift_sequence(self, x: Tensor) -> Tensor:
+        """Every frame of a clip: x [B, L, J, C_in] -> [B, L, J, 3]; L is T for models bound to it that lift whole windows.
+
+        A model that lifts one frame of a window lifts a window around each frame, the clip's ends repeated.
+        """
+        if self.lifted_frame is None:
+            return self.lift(x)
+        if x.ndim != 4:
+            self.check_input(x)
+        clips, length = x.shape[:2]
+        place = torch.arange(length, device=x.device)[:, None] + torch.arange(self.frames, device=x.device)
+        windows = x[:, (place - self.lifted_frame).clamp(0, length - 1)]  # [B, L, T, J, C]
+        return self.lift(windows.flatten(0, 1)).unflatten(0, (clips, length)).squeeze(2)
+
+    def lift_for_loss(self, x: Tensor, y: Tensor) -> Tensor:
+        """What the loss compares with the target y [B, T, J, 3] (or its lifted frame) while training; shape as of `lift`."""
+        return self.lift(x)
+
+    def on(self, skeleton: Skeleton | str | None = None, frames: int | None = None) -> Self:
+        """The same parameters (shared, not copied) on another skeleton, or for windows of another length.
+
+        Training what comes back trains this model. Mode, device and dtype are those of each part now; what is changed on
+        this model later (mode, device, a part replaced) is not followed.
+
+        Args:
+            skeleton: a `Skeleton`, or a name or path that `Skeleton.load` takes; default: this model's.
+            frames: T of the windows in which clips are lifted; default: this model's.
+
+        Raises:
+            ConfigError: a model whose parameters belong to single joints, or single frames.
+        """
+        if skeleton is None:
+            skeleton = self.skeleton
+        elif isinstance(skeleton, str):
+            skeleton = Skeleton.load(skeleton)
+        if skeleton == self.skeleton and frames in (None, self.frames):
+            return self
+        if self.bound_to_skeleton and skeleton != self.skeleton:
+            raise ConfigError(
+                f"{type(self).__name__} has parameters of its own for each joint of {self.skeleton.name!r} and does not fit "
+                f"{skeleton.name!r}: map the clips with clip.to(model.skeleton), or train a model with index_free=True"
+            )
+        if self.bound_to_frames and frames not in (None, self.frames):
+            raise ConfigError(
+                f"{type(self).__name__} has parameters of its own for each of its {self.frames} frames and does not fit windows "
+                f"of {frames}: train a model with index_free=True"
+            )
+        config = self.config if frames is None else replace(self.config, frames=frames)
+        return twin(self, lambda: type(self)(skeleton, config))
 
     def forward(self, batch: Data) -> Tensor:
         """A PoseGraph or a batch of them, N nodes in total -> [N, 3].
@@ -89,12 +153,16 @@ class Lifter(nn.Module, ABC):
         groups = grids(batch)
         lifted = []
         for group in groups:
-            if self.bound_to_skeleton and group.skeleton.joints != self.skeleton.joints:
+            model: Lifter = self
+            if group.skeleton.joints != self.skeleton.joints and self.bound_to_skeleton:
                 raise DataError(
-                    f"{type(self).__name__} was built for skeleton {self.skeleton.name!r} ({len(self.skeleton)} joints), the batch "
-                    f"holds a clip on {group.skeleton.name!r} ({len(group.skeleton)} joints): map it with clip.to(model.skeleton)"
+                    f"{type(self).__name__} was built for skeleton {self.skeleton.name!r} ({len(self.skeleton)} joints), the "
+                    f"batch holds a clip on {group.skeleton.name!r} ({len(group.skeleton)} joints): map it with "
+                    "clip.to(model.skeleton)"
                 )
-            lifted.append(self.lift(group.x))
+            if not self.bound_to_skeleton and group.skeleton != self.skeleton:
+                model = kept_twin(self, group.skeleton, lambda skeleton=group.skeleton: self.on(skeleton))
+            lifted.append(model.lift_sequence(group.x))
         return scatter_grids(lifted, groups, int(batch.num_nodes or 0))
 
     def check_input(self, x: Tensor) -> None:

@@ -3,7 +3,7 @@
     Attention(X) = concat_h( softmax(Q_h K_h^T / sqrt(d) + B_h) V_h ) W_o,   [Q K V] = X W_qkv + b
 
 B is an optional additive bias `[H, N, N]` (a graph prior, a mask). Everything that attends in graphpose attends through this
-class, along any axis of its input: over the joints of `[B, T, J, C]` with `axis=2`, over the frames with `axis=1`. The tokens
+file, along any axis of its input: over the joints of `[B, T, J, C]` with `axis=2`, over the frames with `axis=1`. The tokens
 stay where they are; only queries, keys and values are brought into the order that the products want.
 
 Vaswani et al., "Attention Is All You Need", NeurIPS 2017.
@@ -20,7 +20,17 @@ from torch import Tensor, nn
 from graphpose.nn.linear import Linear
 from graphpose.nn.short_attention import ShortAttention, prefers_short_attention
 
-__all__ = ["MultiHeadAttention"]
+__all__ = ["CrossAttention", "MultiHeadAttention", "attend"]
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+    """softmax(Q K^T / sqrt(d) + B) V: queries `[..., M, d]`, keys and values `[..., N, d]` -> `[..., M, d]`."""
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+
+
+def _check_heads(channels: int, heads: int) -> None:
+    if heads < 1 or channels % heads:
+        raise ValueError(f"expected channels divisible by heads (got channels={channels}, heads={heads})")
 
 
 class MultiHeadAttention(nn.Module):
@@ -31,27 +41,29 @@ class MultiHeadAttention(nn.Module):
     Args:
         channels: C, divisible by `heads`.
         heads: H.
+        projection: makes queries, keys and values in place of the linear layer: `projection(x, axis)`, `[..., N, ..., C]` ->
+            `[..., N, ..., 3 C]`.
 
-    Shapes: input `[..., N, ..., C]`, bias broadcastable to `[A * R, H, N, N]`, output as the input, weights `[A * R, H, N, N]`.
+    Shapes: input `[..., N, ..., C]`, bias `[H, N, N]` or broadcastable to `[A * R, H, N, N]`, output as the input, weights
+    `[A * R, H, N, N]`.
     """
 
-    def __init__(self, channels: int, heads: int) -> None:
+    def __init__(self, channels: int, heads: int, projection: nn.Module | None = None) -> None:
         super().__init__()
-        if heads < 1 or channels % heads:
-            raise ValueError(f"expected channels divisible by heads (got channels={channels}, heads={heads})")
+        _check_heads(channels, heads)
         self.channels = channels
         self.heads = heads
-        self.qkv = Linear(channels, 3 * channels)
+        self.projection = projection
+        self.qkv = Linear(channels, 3 * channels) if projection is None else None
         self.proj = Linear(channels, channels)
 
     def forward(self, x: Tensor, bias: Tensor | None = None, axis: int = -2) -> Tensor:
         """Tokens [..., N, ..., C], N at `axis` -> the same shape; the attention weights are not kept."""
         qkv = self._project(x, axis)
-        if bias is None and prefers_short_attention(qkv):
-            return self.proj(ShortAttention.apply(qkv, self.heads).view(x.shape))
+        if (bias is None or bias.ndim == 3) and prefers_short_attention(qkv):
+            return self.proj(ShortAttention.apply(qkv, self.heads, bias).view(x.shape))
         q, k, v = self._split(qkv)
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)  # [A * R, H, N, d]
-        return self.proj(self._join(mixed, qkv).reshape(x.shape))
+        return self.proj(self._join(attend(q, k, v, bias), qkv).reshape(x.shape))
 
     def forward_with_weights(self, x: Tensor, bias: Tensor | None = None, axis: int = -2) -> tuple[Tensor, Tensor]:
         """The same output, and the weights [A * R, H, N, N] (rows sum to one) for those who want to look at them."""
@@ -65,7 +77,8 @@ class MultiHeadAttention(nn.Module):
         """Tokens -> [A, N, R, 3 C]."""
         axis = axis % x.ndim
         before, after = math.prod(x.shape[:axis]), math.prod(x.shape[axis + 1 : -1])
-        return self.qkv(x).reshape(before, x.shape[axis], after, 3 * self.channels)
+        projected = self.qkv(x) if self.qkv is not None else self.projection(x, axis)  # type: ignore[misc]
+        return projected.reshape(before, x.shape[axis], after, 3 * self.channels)
 
     def _split(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[A, N, R, 3 C] -> queries, keys, values, each [A * R, H, N, C/H]."""
@@ -81,3 +94,29 @@ class MultiHeadAttention(nn.Module):
 
     def extra_repr(self) -> str:
         return f"channels={self.channels}, heads={self.heads}"
+
+
+class CrossAttention(nn.Module):
+    """Attention of queries to a memory: queries `[..., M, C]`, memory `[..., N, C]` -> `[..., M, C]`."""
+
+    def __init__(self, channels: int, heads: int) -> None:
+        super().__init__()
+        _check_heads(channels, heads)
+        self.heads = heads
+        self.linear_q = Linear(channels, channels)
+        self.linear_k = Linear(channels, channels)
+        self.linear_v = Linear(channels, channels)
+        self.proj = Linear(channels, channels)
+
+    def forward(self, queries: Tensor, memory: Tensor) -> Tensor:
+        """Leading axes of queries broadcast to those of the memory."""
+        q = self._heads(self.linear_q(queries))
+        k, v = self._heads(self.linear_k(memory)), self._heads(self.linear_v(memory))
+        mixed = attend(q.expand(*k.shape[:-2], *q.shape[-2:]), k, v)  # [..., H, M, d]
+        return self.proj(mixed.transpose(-3, -2).flatten(-2))
+
+    def _heads(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(-3, -2)
+
+    def extra_repr(self) -> str:
+        return f"heads={self.heads}"

@@ -42,6 +42,9 @@ class GraphPrior(MessagePassing):
     Because G is dense, the two agree when the edges join every pair of nodes of a sample (relations `space` for joints, `time`
     for frames). With fewer edges (say `kinematic`) the edge path is the same layer restricted to those edges.
 
+    A subclass may draw topology and modulation from other parameters: it overrides `add_node_parameters`,
+    `reset_node_parameters`, `topology` and `modulations`, and both paths work unchanged.
+
     Args:
         in_channels: C_in.
         out_channels: C_out.
@@ -61,10 +64,14 @@ class GraphPrior(MessagePassing):
         self.register_buffer("local_topology", local_topology.to(torch.get_default_dtype()), persistent=False)
         self.weight_self = nn.Parameter(torch.empty(in_channels, out_channels))
         self.weight_neighbour = nn.Parameter(torch.empty(in_channels, out_channels))
-        self.modulation = nn.Parameter(torch.empty(self.nodes, out_channels))
-        self.global_topology = nn.Parameter(torch.empty(self.nodes, self.nodes))
+        self.add_node_parameters()
         self.bias = nn.Parameter(torch.empty(out_channels))
         self.reset_parameters()
+
+    def add_node_parameters(self) -> None:
+        """Registers what `topology` and `modulations` are made of: here one number a pair of nodes, one vector a node."""
+        self.modulation = nn.Parameter(torch.empty(self.nodes, self.out_channels))
+        self.global_topology = nn.Parameter(torch.empty(self.nodes, self.nodes))
 
     def reset_parameters(self) -> None:
         """As published: W is drawn as one tensor [2, in, out], whose fans are in * out and 2 * out, so its entries are small.
@@ -77,27 +84,40 @@ class GraphPrior(MessagePassing):
         with torch.no_grad():
             self.weight_self.copy_(both[0])
             self.weight_neighbour.copy_(both[1])
-        nn.init.xavier_uniform_(self.modulation, gain=math.sqrt(2.0))
-        nn.init.constant_(self.global_topology, 1e-6)
+        self.reset_node_parameters()
         bound = 1.0 / math.sqrt(self.out_channels)
         nn.init.uniform_(self.bias, -bound, bound)
 
-    def topology(self) -> Tensor:
-        """A = sym(L + G) [n, n]."""
+    def reset_node_parameters(self) -> None:
+        """As published: G starts at 1e-6 everywhere, M like a linear layer."""
+        nn.init.xavier_uniform_(self.modulation, gain=math.sqrt(2.0))
+        nn.init.constant_(self.global_topology, 1e-6)
+
+    def topology(self, n: int | None = None) -> Tensor:
+        """A = sym(L + G) [n, n]; n is the size of the sample, which only layers that are not bound to one look at."""
         total = self.local_topology + self.global_topology
         return 0.5 * (total + total.transpose(0, 1))
 
-    def forward_grid(self, x: Tensor) -> Tensor:
-        """The grid path: x [..., n, C_in] -> [..., n, C_out]."""
-        topology = self.topology()
-        own = topology.diagonal()  # [n]
-        neighbours = topology - torch.diag(own)
+    def modulations(self, n: int | None = None) -> Tensor:
+        """M [n, C_out]."""
+        return self.modulation
+
+    def forward_grid(self, x: Tensor, nodes: Tensor | None = None) -> Tensor:
+        """The grid path: x [..., n, C_in] -> [..., n, C_out].
+
+        Args:
+            x: all n nodes, or those of them that `nodes` names.
+            nodes: int64 [..., m], broadcastable to the leading axes of x [..., m, C_in]: which of the n nodes these are.
+        """
+        n = x.shape[-2] if nodes is None else None
+        topology, modulation = self.topology(n), self.modulations(n)
+        if nodes is not None:
+            topology, modulation = topology[nodes[..., :, None], nodes[..., None, :]], modulation[nodes]
+        own = topology.diagonal(dim1=-2, dim2=-1)  # [..., n]
+        neighbours = topology - torch.diag_embed(own)
         own_messages = x @ self.weight_self
-        neighbour_messages = self.modulation * (x @ self.weight_neighbour)
-        return (
-            torch.addcmul(self.bias, own.unsqueeze(-1) * self.modulation, own_messages)
-            + neighbours @ neighbour_messages
-        )
+        neighbour_messages = modulation * (x @ self.weight_neighbour)
+        return torch.addcmul(self.bias, own.unsqueeze(-1) * modulation, own_messages) + neighbours @ neighbour_messages
 
     def forward(self, x: Tensor, edge_index: Tensor, node: Tensor) -> Tensor:
         """The edge path: x [N, C_in], edge_index [2, E] (source, target), node [N] in 0..n-1 -> [N, C_out].
@@ -111,7 +131,7 @@ class GraphPrior(MessagePassing):
         edge_index, _ = remove_self_loops(edge_index)
         edge_index = sort_edge_index(edge_index, num_nodes=x.shape[0], sort_by_row=False)
         strength = topology[node[edge_index[1]], node[edge_index[0]]]  # [E]
-        modulation = self.modulation[node]  # [N, C_out]
+        modulation = self.modulations()[node]  # [N, C_out]
         own = topology.diagonal()[node].unsqueeze(-1) * modulation * (x @ self.weight_self)
         messages = modulation * (x @ self.weight_neighbour)
         return own + self.propagate(edge_index, x=messages, strength=strength, size=None) + self.bias
@@ -133,14 +153,14 @@ class GraphPrior(MessagePassing):
 class PriorLayer(nn.Module):
     """ReLU(BatchNorm(GraphPrior(x))), statistics over samples and nodes; both paths, shapes as in `GraphPrior`."""
 
-    def __init__(self, in_channels: int, out_channels: int, local_topology: Tensor) -> None:
+    def __init__(self, convolution: GraphPrior) -> None:
         super().__init__()
-        self.convolution = GraphPrior(in_channels, out_channels, local_topology)
-        self.norm = nn.BatchNorm1d(out_channels)
+        self.convolution = convolution
+        self.norm = nn.BatchNorm1d(convolution.out_channels)
 
-    def forward_grid(self, x: Tensor) -> Tensor:
+    def forward_grid(self, x: Tensor, nodes: Tensor | None = None) -> Tensor:
         """x [..., n, C_in] -> [..., n, C_out]."""
-        y = self.convolution.forward_grid(x)
+        y = self.convolution.forward_grid(x, nodes)
         return torch.relu(self.norm(y.reshape(-1, y.shape[-1]))).view(y.shape)
 
     def forward(self, x: Tensor, edge_index: Tensor, node: Tensor) -> Tensor:

@@ -1,9 +1,10 @@
-"""KPA and TPA: the prior graph convolution on the kinematic and on the trajectory topology.
+"""KPA and TPA: the prior graph convolution on a topology of joints and on a topology of frames.
 
     KPA(x) = ReLU(BN(GraphPrior_kinematic(x)))                            2D keypoints -> tokens, nodes = joints
     TPA(x) = x + PriorLayer_trajectory(PriorLayer_trajectory(x))          tokens -> tokens,       nodes = frames
 
-Same class, another graph. Peng et al., KTPFormer, CVPR 2024.
+Same class, another graph: `relation` takes any relation of joints (`mirror`, `hop2`, ...) or of frames (`step3`, ...).
+Peng et al., KTPFormer, CVPR 2024.
 """
 
 from __future__ import annotations
@@ -12,40 +13,61 @@ import torch
 from torch import Tensor, nn
 
 from graphpose.errors import ConfigError
-from graphpose.nn.graph_prior import PriorLayer
+from graphpose.nn.graph_prior import GraphPrior, PriorLayer
+from graphpose.nn.index_free import IndexFreePrior
 from graphpose.nn.memory import gibibytes, machine_memory
+from graphpose.nn.relation_topology import NOBODY, relation_topology
 from graphpose.skeleton import Skeleton
 
 __all__ = ["KinematicPrior", "TrajectoryPrior", "kinematic_topology", "trajectory_topology"]
 
 
-def kinematic_topology(skeleton: Skeleton) -> Tensor:
-    """The published local topology of the bones [J, J]: rows over their degree, ones on the diagonal."""
-    return torch.as_tensor(skeleton.normalized_adjacency("published"), dtype=torch.get_default_dtype())
+def kinematic_topology(skeleton: Skeleton, relation: str = "kinematic") -> Tensor:
+    """The published local topology of the joints [J, J]: rows over their degree, ones on the diagonal."""
+    return relation_topology(relation, skeleton)
 
 
-def trajectory_topology(frames: int) -> Tensor:
-    """The published local topology of a trajectory [T, T]: frame t and t+1 joined, rows over their degree, ones on the diagonal."""
-    topology = torch.zeros(frames, frames)  # filled in place: it may be large
-    topology.diagonal(1).fill_(1.0)
-    topology.diagonal(-1).fill_(1.0)
-    topology /= topology.sum(1, keepdim=True).clamp(min=1)
-    topology.diagonal().fill_(1.0)
-    return topology
+def trajectory_topology(frames: int, relation: str = "trajectory") -> Tensor:
+    """The published local topology of the frames [T, T]: rows over their degree, ones on the diagonal."""
+    return relation_topology(relation, frames=frames)
 
 
 class KinematicPrior(PriorLayer):
-    """KPA: mixes the joints of each frame along the bones.
+    """KPA: mixes the joints of each frame along the bones, or along another relation of joints.
+
+    Args:
+        in_channels: C_in.
+        out_channels: C_out.
+        skeleton: J joints.
+        relation: of joints.
+        index_free: no parameter tied to a joint (`IndexFreePrior`).
 
     Shapes: grid `[B, T, J, C_in] -> [B, T, J, C_out]`; edge path as in `GraphPrior`, `node` = joint numbers.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, skeleton: Skeleton) -> None:
-        super().__init__(in_channels, out_channels, kinematic_topology(skeleton))
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        skeleton: Skeleton,
+        relation: str = "kinematic",
+        index_free: bool = False,
+    ) -> None:
+        super().__init__(
+            IndexFreePrior(in_channels, out_channels, relation, skeleton, 1)
+            if index_free
+            else GraphPrior(in_channels, out_channels, kinematic_topology(skeleton, relation))
+        )
 
 
 class TrajectoryPrior(nn.Module):
     """TPA: mixes the frames of each joint along its path, with a residual around the pair of layers.
+
+    Args:
+        channels: C.
+        frames: T.
+        relation: of frames.
+        index_free: no parameter tied to a frame (`IndexFreePrior`); then other lengths are taken too.
 
     Shapes: grid `[B, J, T, C] -> [B, J, T, C]` (joints before frames); edge path `x [N, C]`, `node` = frame numbers.
 
@@ -53,7 +75,9 @@ class TrajectoryPrior(nn.Module):
     the machine.
     """
 
-    def __init__(self, channels: int, frames: int) -> None:
+    def __init__(
+        self, channels: int, frames: int, relation: str = "trajectory", index_free: bool = False
+    ) -> None:
         super().__init__()
         needed, memory = 3 * frames**2 * torch.get_default_dtype().itemsize, machine_memory()
         if memory is not None and needed > memory:
@@ -62,14 +86,18 @@ class TrajectoryPrior(nn.Module):
                 f"for its matrices, this machine has {gibibytes(memory)}: use shorter windows (data.frames), or a prior "
                 "without 'tpa' (model.options.prior)"
             )
-        topology = trajectory_topology(frames)
-        self.layers = nn.ModuleList([PriorLayer(channels, channels, topology) for _ in range(2)])
+        if index_free:
+            layers = [IndexFreePrior(channels, channels, relation, NOBODY, frames) for _ in range(2)]
+        else:
+            topology = trajectory_topology(frames, relation)
+            layers = [GraphPrior(channels, channels, topology) for _ in range(2)]
+        self.layers = nn.ModuleList([PriorLayer(layer) for layer in layers])
 
-    def forward_grid(self, x: Tensor) -> Tensor:
+    def forward_grid(self, x: Tensor, nodes: Tensor | None = None) -> Tensor:
         y = x
         for layer in self.layers:
             assert isinstance(layer, PriorLayer)
-            y = layer.forward_grid(y)
+            y = layer.forward_grid(y, nodes)
         return x + y
 
     def forward(self, x: Tensor, edge_index: Tensor, node: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Softmax attention for short sequences on CPUs, forward and backward by batched matrix products.
 
-    S = Q K^T / sqrt(d),   P = softmax(S),   Y = P V
-    dV = P^T dY,   dP = dY V^T,   dS = P * (dP - rowsum(dP * P)),   dQ = dS K / sqrt(d),   dK = dS^T Q / sqrt(d)
+    S = Q K^T / sqrt(d) + B,   P = softmax(S),   Y = P V
+    dV = P^T dY,   dP = dY V^T,   dS = P * (dP - rowsum(dP * P)),   dQ = dS K / sqrt(d),   dK = dS^T Q / sqrt(d),   dB = sum dS
 
 PyTorch's fused kernel works through the heads of a batch one by one; with the 17 joints of a pose, or 27 frames, there are
 thousands of tiny heads and its loop costs more than the arithmetic. Here all heads go through one batched product at a time, and
@@ -37,15 +37,21 @@ def prefers_short_attention(qkv: Tensor) -> bool:
 
 
 class ShortAttention(Function):
-    """`ShortAttention.apply(qkv [A, N, R, 3 C], heads)` -> `[A, N, R, C]`, over the axis N; once differentiable."""
+    """`ShortAttention.apply(qkv [A, N, R, 3 C], heads, bias)` -> `[A, N, R, C]`, over the axis N; once differentiable.
+
+    The bias `[H, N, N]`, or None, is the same for all A * R samples.
+    """
 
     @staticmethod
-    def forward(ctx: Any, qkv: Tensor, heads: int) -> Tensor:
+    def forward(ctx: Any, qkv: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
         """See the module."""
         a, n, r, _ = qkv.shape
         d = qkv.shape[3] // (3 * heads)
         q, k, v = stacked = qkv.view(a, n, r, 3, heads, d).permute(3, 0, 2, 4, 1, 5).reshape(3, a * r * heads, n, d)
         scores = _product(q, k.mT, qkv.new_empty(a * r * heads, n, n), d**-0.5)
+        if bias is not None:
+            scores.view(a * r, heads, n, n).add_(bias)
+        ctx.biased = bias is not None
         weights = torch.softmax(scores, -1, out=scores)
         ctx.save_for_backward(stacked, weights)
         mixed = _product(weights, v, _empty_heads(v))  # [A * R * H, N, d]
@@ -53,7 +59,7 @@ class ShortAttention(Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, Tensor | None]:
         """See the module."""
         stacked, weights = ctx.saved_tensors
         q, k, v = stacked
@@ -66,7 +72,8 @@ class ShortAttention(Function):
         _product(ds, k, out[0], d**-0.5)
         _product(ds.mT, q, out[1], d**-0.5)
         _product(weights.mT, dy, out[2])
-        return out.view(3, a, r, heads, n, d).permute(1, 4, 2, 0, 3, 5).reshape(a, n, r, 3 * c), None
+        of_bias = ds.view(a * r, heads, n, n).sum(0) if ctx.biased else None
+        return out.view(3, a, r, heads, n, d).permute(1, 4, 2, 0, 3, 5).reshape(a, n, r, 3 * c), None, of_bias
 
 
 def _empty_heads(like: Tensor) -> Tensor:

@@ -23,12 +23,12 @@ def test_plain_ktpformer_equals_ours() -> None:
     ours = create("ktpformer", skeleton, frames=5, channels=16, depth=2, heads=4).eval()
     plain = module.PlainKTPFormer(kinematic_topology(skeleton), trajectory_topology(5), 16, 2, heads=4).eval()
     names = {
-        "spatial_embedding.convolution": "kpa",
-        "spatial_embedding.norm": "kpa.bn",
-        "temporal_prior.layers.0.convolution": "tpa.0",
-        "temporal_prior.layers.0.norm": "tpa.0.bn",
-        "temporal_prior.layers.1.convolution": "tpa.1",
-        "temporal_prior.layers.1.norm": "tpa.1.bn",
+        "joint_embedding.priors.0.convolution": "kpa",
+        "joint_embedding.priors.0.norm": "kpa.bn",
+        "frame_embedding.priors.0.layers.0.convolution": "tpa.0",
+        "frame_embedding.priors.0.layers.0.norm": "tpa.0.bn",
+        "frame_embedding.priors.0.layers.1.convolution": "tpa.1",
+        "frame_embedding.priors.0.layers.1.norm": "tpa.1.bn",
         "attention_norm": "norm1",
         "mlp_norm": "norm2",
         "attention": "attn",
@@ -37,8 +37,8 @@ def test_plain_ktpformer_equals_ours() -> None:
         "temporal_blocks": "time",
         "spatial_norm": "space_norm",
         "temporal_norm": "time_norm",
-        "spatial_position": "space_position",
-        "temporal_position": "time_position",
+        "joint_embedding.position": "space_position",
+        "frame_embedding.position": "time_position",
         "modulation": "M",
         "global_topology": "adj2",
     }
@@ -50,8 +50,8 @@ def test_plain_ktpformer_equals_ours() -> None:
             key = key.replace(old, new)
         state[key] = value.reshape(own[key].shape)
     for prior, convolution in (
-        ("kpa", ours.spatial_embedding),
-        *((f"tpa.{i}", ours.temporal_prior.layers[i]) for i in (0, 1)),
+        ("kpa", ours.joint_embedding.priors[0]),
+        *((f"tpa.{i}", ours.frame_embedding.priors[0].layers[i]) for i in (0, 1)),
     ):
         state[f"{prior}.W"] = torch.stack(
             [convolution.convolution.weight_self, convolution.convolution.weight_neighbour]

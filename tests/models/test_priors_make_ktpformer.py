@@ -27,8 +27,8 @@ def test_mixste_with_both_priors_is_ktpformer() -> None:
 def test_each_prior_stands_alone() -> None:
     plain, kpa, tpa = (create("mixste", "h36m17", frames=9, depth=2, prior=p, **SIZES) for p in (None, "kpa", "tpa"))
     assert not any(isinstance(part, (KinematicPrior, TrajectoryPrior)) for part in plain.modules())
-    assert isinstance(kpa.spatial_embedding, KinematicPrior) and kpa.temporal_prior is None
-    assert isinstance(tpa.temporal_prior, TrajectoryPrior) and not isinstance(tpa.spatial_embedding, KinematicPrior)
+    assert isinstance(kpa.joint_embedding.priors[0], KinematicPrior) and not kpa.frame_embedding.priors
+    assert isinstance(tpa.frame_embedding.priors[0], TrajectoryPrior) and not tpa.joint_embedding.priors
 
 
 def test_published_size() -> None:

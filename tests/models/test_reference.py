@@ -13,7 +13,8 @@ from graphpose.losses import create_loss
 from graphpose.models import from_published
 from graphpose.models.ktpformer import KTPFormer
 from graphpose.models.lifter import Lifter
-from graphpose.models.published import FAMILIES, read_state_dict
+from graphpose.models.published import read_state_dict
+from graphpose.models.published.families import FAMILIES
 from graphpose.skeleton import Skeleton
 
 KTPFORMERS = ["ktpformer_h36m17_t9", "ktpformer_h36m17_t27"]
@@ -41,15 +42,15 @@ def test_ktpformer_every_intermediate(name: str) -> None:
     numbers = reference(name)
     model: KTPFormer = load("ktpformer", numbers)
     x = torch.from_numpy(numbers["input_2d"])
-    assert model.temporal_prior is not None
-    check(model.spatial_embedding.convolution.local_topology, numbers["adjacency_spatial"], 1e-7)
-    check(model.temporal_prior.layers[0].convolution.local_topology, numbers["adjacency_temporal"], 1e-7)
+    [kpa], [tpa] = model.joint_embedding.priors, model.frame_embedding.priors
+    check(kpa.convolution.local_topology, numbers["adjacency_spatial"], 1e-7)
+    check(tpa.layers[0].convolution.local_topology, numbers["adjacency_temporal"], 1e-7)
     with torch.no_grad():
-        check(model.spatial_embedding.forward_grid(x), numbers["kpa_output"])
-        after_kpa = model.spatial_norm(model.spatial_blocks[0](model.embed_joints(x), axis=2))  # [B, T, J, C]
+        check(kpa.forward_grid(x), numbers["kpa_output"])
+        after_kpa = model.spatial_norm(model.spatial_blocks[0](model.joint_embedding(x), axis=2))  # [B, T, J, C]
         check(after_kpa.transpose(1, 2), numbers["after_kpa_block"])
-        check(model.temporal_prior.forward_grid(after_kpa.transpose(1, 2)), numbers["tpa_output"])
-        after_tpa = model.temporal_norm(model.temporal_blocks[0](model.embed_frames(after_kpa), axis=1))
+        check(tpa.forward_grid(after_kpa.transpose(1, 2)), numbers["tpa_output"])
+        after_tpa = model.temporal_norm(model.temporal_blocks[0](model.frame_embedding(after_kpa), axis=1))
         check(after_tpa.transpose(1, 2), numbers["after_tpa_block"])
         check(model.lift(x), numbers["output_3d"])
 
@@ -67,7 +68,7 @@ def test_ktpformer_training_step(name: str) -> None:
     loss = create_loss("mpjpe", model.skeleton)(pred, torch.from_numpy(numbers["train_target"]))
     assert loss.item() == pytest.approx(float(numbers["train_loss"]), rel=1e-5)
     loss.backward()
-    rename = FAMILIES["ktpformer"][0]
+    rename = FAMILIES["ktpformer"].rename
     parameters = dict(model.named_parameters())
     checked = set()
     for key, value in numbers.items():

@@ -1,0 +1,103 @@
+"""DSTformer (MotionBERT): two streams that attend over joints and frames in opposite orders, fused by learned weights.
+
+    Z       = W x + P_space + P_time                                   [B, T, J, C]
+    for each layer:
+        S   = Block_time(Block_space(Z))                               joints first
+        R   = Block_space'(Block_time'(Z))                             frames first
+        a   = softmax(W_f [S, R])                                      [B, T, J, 2], a weight a token and stream
+        Z   = a_0 S + a_1 R
+    y       = W_2 tanh(W_1 LN(Z))                                      [B, T, J, 3]
+
+With priors in front, W x is KPA(x) and P_time comes after TPA, as in KTPFormer; both stand before the first layer.
+
+Zhu et al., "MotionBERT: A Unified Perspective on Learning Human Motion Representations", ICCV 2023.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from graphpose.errors import ConfigError
+from graphpose.models.registry import register
+from graphpose.models.space_time import AXES, SpaceTimeConfig, SpaceTimeTransformer
+from graphpose.nn import Linear, TransformerBlock
+from graphpose.nn.prior_specification import Axis
+from graphpose.skeleton import Skeleton
+
+__all__ = ["DSTformer", "DSTformerConfig"]
+
+ORDERS: tuple[tuple[Axis, Axis], ...] = (("joints", "frames"), ("frames", "joints"))
+
+
+@dataclass(frozen=True)
+class DSTformerConfig(SpaceTimeConfig):
+    """Options of DSTformer.
+
+    Attributes:
+        frames: T, the receptive field; a clip is lifted in windows of this length.
+        in_features: 2 (x, y) or 3 (x, y, confidence; published) a joint.
+        channels: C, width of a token; the cost grows with its square.
+        depth: layers, each with two streams of two blocks.
+        heads: attention heads; must divide `channels`.
+        mlp_ratio: hidden width of the MLPs over C.
+        drop_path: drop path of the last layer; grows linearly from 0 at the first.
+        prior: None, "kpa", "tpa", "kpa+tpa", or any relations and registered priors joined by "+".
+        prior_place: "front" (tokens come from message passing), "blocks" (message passing before every block), or "bias"
+            (every attention is biased by the distance along the relation).
+        index_free: no parameter is tied to a joint or a frame, so one checkpoint lifts any skeleton and length.
+        representation: width of the layer before the last, the motion representation.
+    """
+
+    channels: int = 256
+    depth: int = 5
+    mlp_ratio: float = 4.0
+    representation: int = 512
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.representation < 1:
+            raise ConfigError(f"expected representation >= 1 (got {self.representation})")
+
+
+@register("dstformer", DSTformerConfig, "two streams over joints and frames, fused by weight (MotionBERT, ICCV 2023)")
+class DSTformer(SpaceTimeTransformer):
+    """DSTformer on any skeleton; `lift` takes `[B, T, J, C_in]` with T = `config.frames` and J = the skeleton's joints."""
+
+    def __init__(self, skeleton: Skeleton, config: DSTformerConfig) -> None:
+        super().__init__(skeleton, config)
+        channels, width = config.channels, config.representation
+        self.streams = nn.ModuleList(
+            [
+                nn.ModuleList([nn.ModuleList([self.make_block(axis, i) for axis in order]) for order in ORDERS])
+                for i in range(self.depth)
+            ]
+        )
+        self.fusions = nn.ModuleList([Linear(2 * channels, 2) for _ in range(self.depth)])
+        self.head = nn.Sequential(
+            nn.LayerNorm(channels, eps=1e-6), Linear(channels, width), nn.Tanh(), Linear(width, 3)
+        )
+        self.start_small()
+        for fusion in self.fusions:  # both streams count alike at first
+            nn.init.zeros_(fusion.weight)
+            nn.init.constant_(fusion.bias, 0.5)
+
+    def layer(self, index: int, tokens: Tensor, frames: Tensor | None = None) -> Tensor:
+        """See `SpaceTimeTransformer`; the first layer gives the frames their places."""
+        if index == 0:
+            tokens = self.frame_embedding(tokens, frames)
+        streams = []
+        for order, blocks in zip(ORDERS, self.streams[index], strict=True):
+            stream = tokens
+            for axis, block in zip(order, blocks, strict=True):
+                stream = block(stream, axis=AXES[axis], nodes=frames if axis == "frames" else None)
+            streams.append(stream)
+        weights = torch.softmax(self.fusions[index](torch.cat(streams, dim=-1)), dim=-1)  # [B, T, J, 2]
+        return weights[..., :1] * streams[0] + weights[..., 1:] * streams[1]
+
+    def temporal_block(self, index: int) -> TransformerBlock:
+        block = self.streams[index][0][1]  # type: ignore[index]
+        assert isinstance(block, TransformerBlock)
+        return block

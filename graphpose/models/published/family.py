@@ -1,0 +1,39 @@
+"""What is known of one published implementation: how its keys are called here, and which sizes its shapes tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+__all__ = ["Family", "StateDict"]
+
+StateDict = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Family:
+    """One published implementation.
+
+    Attributes:
+        model: name of the model of the zoo that takes its weights.
+        rename: published key -> ours.
+        sizes: state dict -> options of the model, and `joints`; may change the state dict (squeeze, split) to fit ours.
+        common: which of `heads` and `drop_path` the model takes.
+        under: the option that holds those of an inner model (`host_options`), which `heads` and `drop_path` then belong to.
+    """
+
+    model: str
+    rename: Callable[[str], str]
+    sizes: Callable[[StateDict], dict[str, Any]]
+    common: tuple[str, ...] = ("heads", "drop_path")
+    under: str | None = None
+
+    def options(self, sizes: dict[str, Any], common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+        """All options of the model: sizes, then the common ones, then those that the caller gives."""
+        taken = {name: common[name] for name in self.common}
+        if self.under is None:
+            return sizes | taken | own
+        return sizes | {self.under: sizes.get(self.under, {}) | taken} | own

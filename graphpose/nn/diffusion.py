@@ -1,0 +1,90 @@
+"""The forward diffusion of poses: a cosine schedule, noise added in closed form, and the noise read back.
+
+    f(s) = cos^2((s / S + 0.008) / 1.008 * pi / 2),     beta_t = min(1 - f(t + 1) / f(t), 0.999),    t = 0 ... S - 1
+    abar_t = prod_{i <= t} (1 - beta_i)                        share of the signal's power that is left at step t
+    x_t  = sqrt(abar_t) x_0 + sqrt(1 - abar_t) e                                          e ~ N(0, I)
+    e    = (x_t - sqrt(abar_t) x_0) / sqrt(1 - abar_t)
+
+Shapes: x_0, x_t, e `[B, ...]`, t int64 `[B]`. The tables are kept in float64 on the CPU, whatever the precision of a model.
+
+Nichol and Dhariwal, "Improved Denoising Diffusion Probabilistic Models", ICML 2021.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from graphpose.errors import ConfigError, DataError
+
+__all__ = ["NoiseSchedule"]
+
+
+class NoiseSchedule:
+    """The cosine schedule over S steps.
+
+    Args:
+        timesteps: S (published: 1000).
+
+    Attributes:
+        betas, alphas_cumprod: float64 `[S]`, the shares of noise a step and of signal left.
+
+    Raises:
+        ConfigError: fewer than one step.
+    """
+
+    def __init__(self, timesteps: int = 1000) -> None:
+        if timesteps < 1:
+            raise ConfigError(f"expected timesteps >= 1 (got {timesteps})")
+        self.timesteps = timesteps
+        places = torch.linspace(0, timesteps, timesteps + 1, dtype=torch.float64) / timesteps
+        signal = torch.cos((places + 0.008) / 1.008 * math.pi / 2).square()
+        self.betas = (1 - signal[1:] / signal[:-1]).clamp(0, 0.999)
+        self.alphas_cumprod = (1 - self.betas).cumprod(0)
+        self._signal = self.alphas_cumprod.sqrt().tolist()
+        self._noise = (1 - self.alphas_cumprod).sqrt().tolist()
+
+    def scales(self, t: int) -> tuple[float, float]:
+        """sqrt(abar_t) and sqrt(1 - abar_t): what signal and noise are multiplied with at step t."""
+        return self._signal[t], self._noise[t]
+
+    def diffuse(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """Clean poses and noise `[B, ...]` at steps t `[B]` -> noisy poses `[B, ...]`.
+
+        Raises:
+            DataError: shapes that do not fit each other, or steps that are not integers.
+        """
+        if x0.shape != noise.shape or t.shape != x0.shape[:1]:
+            raise DataError(
+                f"expected noise {list(x0.shape)} and steps {list(x0.shape[:1])} for poses {list(x0.shape)} "
+                f"(got {list(noise.shape)} and {list(t.shape)})"
+            )
+        check_steps(t)
+        broadcast = (-1,) + (1,) * (x0.ndim - 1)
+        left = self.alphas_cumprod.to(x0.device)[t.to(x0.device)].view(broadcast)
+        return left.sqrt().to(x0.dtype) * x0 + (1 - left).sqrt().to(x0.dtype) * noise
+
+    def noise_in(self, x: Tensor, x0: Tensor, t: int) -> Tensor:
+        """The noise that `x` holds at step t when its clean pose is `x0`; any one shape."""
+        signal, noise = self.scales(t)
+        return (x - signal * x0) / noise
+
+    def times(self, steps: int) -> tuple[int, ...]:
+        """`steps` + 1 times of a sampler, falling from S - 1 to -1 (clean), evenly spaced and cut to integers.
+
+        They are read off a float32 `linspace`, as the published sampler does.
+
+        Raises:
+            ConfigError: steps outside 1..S.
+        """
+        if not 1 <= steps <= self.timesteps:
+            raise ConfigError(f"expected steps in 1..{self.timesteps}, the timesteps of the diffusion (got {steps})")
+        return tuple(reversed(torch.linspace(-1, self.timesteps - 1, steps + 1).int().tolist()))
+
+
+def check_steps(t: Tensor) -> None:
+    """Refuses diffusion steps that are not integers (what they are must be looked up, not rounded)."""
+    if t.is_floating_point() or t.dtype == torch.bool:
+        raise DataError(f"expected integer diffusion steps t (got {t.dtype})")

@@ -1,0 +1,26 @@
+"""The unit of networks before Transformers: Dropout(ReLU(BatchNorm(layer(x)))).
+
+The layer is linear, x [N, C_in] -> [N, C], or a convolution over frames, x [N, C_in, T] -> [N, C, T']; statistics are over
+all axes but the channels, so the layer needs no bias of its own.
+"""
+
+from __future__ import annotations
+
+from torch import nn
+
+from graphpose.errors import ConfigError
+
+__all__ = ["check_unit", "normalised_unit"]
+
+
+def normalised_unit(layer: nn.Module, channels: int, dropout: float) -> nn.Sequential:
+    """`layer`, which gives `channels`, and what follows it."""
+    return nn.Sequential(layer, nn.BatchNorm1d(channels), nn.ReLU(), nn.Dropout(dropout))
+
+
+def check_unit(option: str, channels: int, dropout: float) -> None:
+    """Raises ConfigError for channels below 1 (named `option`) or a dropout outside [0, 1)."""
+    if channels < 1:
+        raise ConfigError(f"expected {option} >= 1 (got {channels})")
+    if not 0 <= dropout < 1:
+        raise ConfigError(f"expected dropout in [0, 1) (got {dropout})")
