@@ -357,7 +357,9 @@ def _absolute(data: Mapping[str, Any]) -> dict[str, Any]:
 def _require_free(run: Mapping[str, Any], where: str) -> None:
     for name in _OWN:
         if name in run:
-            raise ConfigError(f"{where}.{name}: expected in the ablation, not in a run (set `{name.replace('seed', 'seeds')}`)")
+            raise ConfigError(
+                f"{where}.{name}: expected in the ablation, not in a run (set `{name.replace('seed', 'seeds')}`)"
+            )
 
 
 def _check_seeds(seeds: Sequence[int] | None) -> None:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO
@@ -93,7 +93,7 @@ def write_config(config: AblationConfig) -> Path:
 
 def run_cells(
     cells: Sequence[Cell], *, jobs: int = 1, config: Path | None = None, progress: bool = False
-) -> Iterator[Finished]:
+) -> Generator[Finished, None, None]:
     """Runs what is not done yet, and tells of each cell when it has ended.
 
     Args:
@@ -106,11 +106,12 @@ def run_cells(
     """
     open_cells = [cell for cell in cells if read_cell(cell.folder) is None]
     done = len(cells) - len(open_cells)
-    begin = time.perf_counter()
+    took = 0.0
     ended = _in_turn(open_cells, progress) if jobs == 1 else _at_a_time(open_cells, jobs, config)
     with contextlib.closing(ended):
         for count, (cell, error, seconds) in enumerate(ended, start=1):
-            left = (time.perf_counter() - begin) / count * (len(open_cells) - count)
+            took += seconds
+            left = took / count * (len(open_cells) - count) / jobs
             yield Finished(cell, done + count, len(cells), error, seconds, left)
 
 
@@ -121,7 +122,7 @@ def run_one(config: AblationConfig, name: str, jobs: int) -> str | None:
     return attempt(cell, jobs=jobs)
 
 
-def _in_turn(cells: Sequence[Cell], progress: bool) -> Iterator[tuple[Cell, str | None, float]]:
+def _in_turn(cells: Sequence[Cell], progress: bool) -> Generator[tuple[Cell, str | None, float], None, None]:
     for cell in cells:
         start = time.perf_counter()
         error = attempt(cell, progress=progress)
@@ -137,10 +138,16 @@ class _Process:
     log: IO[bytes]
     start: float
 
+    def close(self) -> None:
+        """Lets go of what stays open when it has ended."""
+        self.log.close()
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+
 
 def _at_a_time(
     cells: Sequence[Cell], jobs: int, config: Path | None
-) -> Iterator[tuple[Cell, str | None, float]]:
+) -> Generator[tuple[Cell, str | None, float], None, None]:
     assert config is not None, "cells in processes of their own need the settings as a file"
     waiting, running = list(cells), list[_Process]()
     try:
@@ -150,7 +157,7 @@ def _at_a_time(
             ended = [one for one in running if one.process.poll() is not None]
             for one in ended:
                 running.remove(one)
-                one.log.close()
+                one.close()
                 yield one.cell, _error(one), time.perf_counter() - one.start
             if not ended:
                 time.sleep(_POLL)
@@ -162,7 +169,18 @@ def _start(cell: Cell, jobs: int, config: Path) -> _Process:
     """A process for the cell, out of reach of the terminal's Ctrl-C, which comes to it from here, once."""
     cell.folder.mkdir(parents=True, exist_ok=True)
     log = (cell.folder / LOG).open("wb")
-    words = [sys.executable, "-m", "graphpose", "ablate", "--config", str(config), "--cell", cell.name, "--jobs", str(jobs)]
+    words = [
+        sys.executable,
+        "-m",
+        "graphpose",
+        "ablate",
+        "--config",
+        str(config),
+        "--cell",
+        cell.name,
+        "--jobs",
+        str(jobs),
+    ]
     threads = str(max(1, torch.get_num_threads() // jobs))
     places = [str(Path(graphpose.__file__).parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {
@@ -190,10 +208,16 @@ def _error(one: _Process) -> str | None:
 
 def _stop(running: Sequence[_Process]) -> None:
     """Asks the processes to save and end, and waits; further Ctrl-C ask again, and at last end them at once."""
-    for signal_ in (signal.SIGINT, signal.SIGINT, signal.SIGKILL):
+    if running:
+        print(
+            f"\nstopping {len(running)} cells after their step (Ctrl-C again stops at once) ...",
+            file=sys.stderr,
+            flush=True,
+        )
+    for kill in (False, False, True):
         for one in running:
             if one.process.poll() is None:
-                one.process.send_signal(signal_)
+                one.process.kill() if kill else one.process.send_signal(signal.SIGINT)
         try:
             for one in running:
                 one.process.wait()
@@ -201,15 +225,16 @@ def _stop(running: Sequence[_Process]) -> None:
         except KeyboardInterrupt:
             continue
     for one in running:
-        one.log.close()
+        one.close()
 
 
 def _end_with_parent() -> None:
     """Stops this process as Ctrl-C does when the other end of its standard input is closed."""
 
     def watch() -> None:
-        sys.stdin.buffer.read()
-        signal.raise_signal(signal.SIGINT) if os.name == "nt" else os.kill(os.getpid(), signal.SIGINT)
+        while os.read(0, 1):  # not sys.stdin, whose lock would be held when the interpreter ends
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job starts with it ignored
     threading.Thread(target=watch, daemon=True).start()

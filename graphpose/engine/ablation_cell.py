@@ -89,7 +89,9 @@ def read_cell(folder: Path) -> tuple[CellRecord, dict[str, Any]] | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict) or (content.pop("format"), content.pop("schema")) != (FORMAT, SCHEMA):
-            raise FormatError(path, f"expected a {FORMAT} of schema {SCHEMA}; remove the file to measure the cell again")
+            raise FormatError(
+                path, f"expected a {FORMAT} of schema {SCHEMA}; remove the file to measure the cell again"
+            )
         record = build(CellRecord, content)
     except (OSError, ValueError, KeyError) as error:
         if isinstance(error, FormatError):
@@ -134,9 +136,7 @@ def run_cell(cell: Cell, *, jobs: int = 1, progress: bool = False) -> None:
         seconds = None if result.at_end else time.perf_counter() - start
         took = training_time(folder) if (folder / "last.ckpt").is_file() else None
         accelerator = cell.config.run.accelerator
-        evaluation = evaluate(
-            result.last, EvaluateConfig(part="test", accelerator=accelerator), progress=progress
-        )
+        evaluation = evaluate(result.last, EvaluateConfig(part="test", accelerator=accelerator), progress=progress)
         write_result(evaluation, folder / RESULT)
         record = _record(cell, result.last, took, seconds, jobs)
         text = json.dumps({"format": FORMAT, "schema": SCHEMA, **asdict(record)}, indent=1) + "\n"
@@ -216,7 +216,4 @@ def _locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise DataError(f"{folder}: another process runs this cell; wait for it, or stop it") from None
-        try:
-            yield
-        finally:
-            (folder / LOCK).unlink(missing_ok=True)
+        yield

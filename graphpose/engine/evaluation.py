@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,9 @@ def evaluate(checkpoint: str | Path, config: EvaluateConfig | None = None, *, pr
 
     Args:
         checkpoint: a `.safetensors` file that graphpose wrote.
-        config: data that differ from those of the training, part of the split, protocol, flip, alignment, joints, noise.
+        config: data that differ from those of the training, part of the split, protocol, flip, alignment, joints, noise. Clips
+            are mapped to the skeleton of the training; a model that is bound neither to it nor to its number of frames is
+            evaluated on `data.skeleton` and in windows of `data.frames` where these are given.
         progress: show a progress bar.
 
     Raises:
@@ -76,6 +78,7 @@ def evaluate(checkpoint: str | Path, config: EvaluateConfig | None = None, *, pr
     model = load(checkpoint, device=pick_device(config.accelerator))
     trained = training_data(checkpoint, metadata["config"])
     settings = config.data_config(trained)
+    model, settings = _as_asked(checkpoint, model, settings, config.data)
     _require_of_model(checkpoint, model, config.data)
     if not settings.paths:
         raise DataError(
@@ -278,6 +281,28 @@ def training_data(checkpoint: str | Path, config: dict[str, Any]) -> DataConfig:
         return TrainConfig.from_dict(config).data if config else DataConfig()
     except ConfigError as error:
         raise CheckpointError(f"{checkpoint}: damaged description in its header ({error})") from error
+
+
+def _as_asked(
+    checkpoint: str | Path, model: Lifter, settings: DataConfig, given: dict[str, Any]
+) -> tuple[Lifter, DataConfig]:
+    """The model on the skeleton and with the windows that the evaluation names, where it is bound to none of its own.
+
+    A skeleton with the joints and bones of the model's (perhaps with other weights, or moved) is the model's. The mapping of the
+    training leads to the skeleton of the training, so another skeleton needs one of its own, given or bundled.
+    """
+    if "frames" in given and not model.bound_to_frames and not model.whole_clips:
+        model = model.on(frames=settings.frames)
+    if given.get("skeleton") is None or settings.skeleton is None:
+        return model, settings
+    skeleton = Skeleton.load(settings.skeleton)
+    if (skeleton.joints, skeleton.parents) == (model.skeleton.joints, model.skeleton.parents):
+        return model, settings
+    try:
+        model = model.on(skeleton)
+    except ConfigError as error:
+        raise ConfigError(f"data.skeleton: {checkpoint}: {error}") from error
+    return model, settings if "mapping" in given else replace(settings, mapping=None)
 
 
 def _require_of_model(checkpoint: str | Path, model: Lifter, data: dict[str, Any]) -> None:

@@ -43,9 +43,10 @@ def predict(model: Lifter, keypoints: Tensor | np.ndarray, *, flip: bool = True)
     """
     x = torch.as_tensor(keypoints, dtype=torch.float32)
     if x.ndim != 3 or x.shape[1] != len(model.skeleton) or x.shape[2] not in (2, 3):
+        another = "" if model.bound_to_skeleton else "; model.on(skeleton) lifts those of another"
         raise DataError(
             f"expected keypoints [T, {len(model.skeleton)}, 2 or 3] on skeleton {model.skeleton.name!r} "
-            f"(got {list(x.shape)})"
+            f"(got {list(x.shape)}){another}"
         )
     missing = x.isnan().any(-1)
     clip = MotionClip(
@@ -60,16 +61,27 @@ def predict(model: Lifter, keypoints: Tensor | np.ndarray, *, flip: bool = True)
     return positions
 
 
-def predict_clip(model: Lifter, clip: MotionClip, *, flip: bool = True) -> MotionClip:
-    """Lifts a clip with keypoints (mapped to the model's skeleton where it has another) -> the clip with positions in camera space.
+def predict_clip(model: Lifter, clip: MotionClip, *, flip: bool = True, mapped: bool | None = None) -> MotionClip:
+    """Lifts a clip with keypoints -> the clip with positions in camera space.
+
+    Args:
+        model: any lifter.
+        clip: on any skeleton that the model is on, that maps to it, or that the model is not bound to.
+        flip: average with the mirrored prediction.
+        mapped: a clip on another skeleton is mapped to the model's, and comes back on that (more accurate, where there is a
+            mapping); False lifts it on its own. Default: mapped for models bound to their skeleton, on its own for others.
 
     Raises:
         DataError: a clip without keypoints, or pixels without the size of the picture.
+        SkeletonError: a clip to be mapped that no mapping leads from. ConfigError: one not to be mapped, and a bound model.
     """
     if clip.keypoints is None:
         raise DataError(f"clip {clip.name!r} has no 2D keypoints to lift")
-    if clip.skeleton.joints != model.skeleton.joints:
-        clip = clip.to(model.skeleton)
+    theirs, own = clip.skeleton, model.skeleton
+    if model.bound_to_skeleton if mapped is None else mapped:
+        clip = clip if theirs.joints == own.joints else clip.to(own)
+    elif (theirs.joints, theirs.parents) != (own.joints, own.parents):
+        model = model.on(theirs)
     bare = clip.replace(positions=None, rotations=None)
     [seen] = view_clip(bare, Views(kind="clip"))
     lifted = lift_clips(model, seen.x[None, ..., : model.in_features], flip=flip)[0]
@@ -85,6 +97,7 @@ def predict_file(
     accelerator: str = "auto",
     fps: float | None = None,
     skeleton: str | None = None,
+    mapped: bool | None = None,
 ) -> MotionClip:
     """Reads 2D keypoints from a file, lifts them with a checkpoint, writes the 3D clip.
 
@@ -97,6 +110,7 @@ def predict_file(
         fps: frames per second, in place of what the file says. A file that says nothing has, with a warning, those of the
             clips that the model was trained on.
         skeleton: name or file of the skeleton of keypoints without names; default: with a warning, that of the model.
+        mapped: as in `predict_clip`.
 
     Raises:
         GraphposeError: checkpoint or file that cannot be used; nothing is written then.
@@ -121,7 +135,7 @@ def predict_file(
     clips = read_all(source, fps=fps, **options)
     if len(clips) != 1:
         raise DataError(f"{source}: expected one clip to lift (got {len(clips)})")
-    lifted = predict_clip(model, clips[0], flip=flip)
+    lifted = predict_clip(model, clips[0], flip=flip, mapped=mapped)
     if nameless:
         warnings.warn(
             f"{source}: names no joints; taken as {model.skeleton.name}, the skeleton of the model, in its order "

@@ -92,7 +92,8 @@ def train(
 
     Raises:
         GraphposeError: whatever is wrong with configuration, data or checkpoint, before anything is written.
-        TrainingInterrupted: Ctrl-C; the exception names the checkpoint that continues the run.
+        TrainingInterrupted: Ctrl-C; the exception names the checkpoint that continues the run. A plain KeyboardInterrupt where
+            there is none, because the model is solved at once (`closed_form.py`).
     """
     if resume is not None:
         folder = Path(resume) if Path(resume).is_dir() else Path(resume).parent

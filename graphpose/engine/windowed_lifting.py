@@ -82,6 +82,8 @@ def lift_clips(model: Lifter, x: Tensor, *, flip: bool = True, batch_size: int =
 
 def _window_length(model: Lifter, length: int) -> int:
     """Frames of the windows in which a clip of `length` frames is lifted."""
+    if model.lifted_frame is not None:
+        return length  # a window around each frame, which the model cuts itself
     if model.bound_to_frames:
         return model.frames
     return length if model.whole_clips else min(length, model.frames)

@@ -43,7 +43,7 @@ from graphpose.skeleton import Skeleton
 __all__ = ["GLAGCN", "GLAGCNConfig"]
 
 FRAMES_AT_ONCE = 8192
-"""Frames of windows that `lift_sequence` holds at a time; bounds its memory, costs nothing measurable."""
+"""Frames of windows that `lift_sequence` holds at a time, about: bounds its memory."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,11 @@ class GLAGCNConfig(LifterConfig):
         return filter_widths(self.frames) if self.filter_widths is None else self.filter_widths
 
 
-@register("gla_gcn", GLAGCNConfig, "adaptive graph convolutions in a strided temporal pyramid, one frame of a window (ICCV 2023)")
+@register(
+    "gla_gcn",
+    GLAGCNConfig,
+    "adaptive graph convolutions in a strided temporal pyramid, one frame of a window (ICCV 2023)",
+)
 class GLAGCN(Lifter):
     """`lift` takes `[B, T, J, C_in]` and gives `[B, 1, J, 3]`, the centre frame (causal: the last); `lift_sequence` gives every frame."""
 
@@ -131,11 +135,7 @@ class GLAGCN(Lifter):
 
     def lift(self, x: Tensor) -> Tensor:
         self.check_input(x)
-        hidden = self.expand(self.input_norm(x[:, self.frames - self.receptive_field :]))
-        for width, (unit, strided) in zip(self.config.widths, self.levels, strict=True):
-            deeper = self.dropout(strided(self.dropout(unit(hidden))))
-            hidden = hidden[:, self._kept(width) :: width] + deeper
-        return self.head(hidden)
+        return self._lift_window(self.input_norm(x[:, self.frames - self.receptive_field :]))
 
     def lift_sequence(self, x: Tensor) -> Tensor:
         """Every frame of a clip of any length from its own window: x [B, L, J, C_in] -> [B, L, J, 3]; see the module.
@@ -148,16 +148,28 @@ class GLAGCN(Lifter):
         before = field - 1 if self.config.causal else field // 2
         place = torch.arange(length + field - 1, device=x.device) - before
         clip = self.input_norm(x[:, place.clamp(0, length - 1)])  # [B, L + R - 1, J, C_in]
-        count = max(1, FRAMES_AT_ONCE // (field * max(1, x.shape[0])))
+        apart = self.config.data_graph == "window"
+        kept = field if apart else min(field, 4 * self.config.kernel_size)  # frames of a window that are held
+        count = max(1, FRAMES_AT_ONCE // (kept * max(1, x.shape[0])))
         parts = [clip[:, first : first + count + field - 1] for first in range(0, length, count)]
-        return torch.cat([self._lift_windows(part) for part in parts], dim=1)
+        return torch.cat([self._lift_apart(part) if apart else self._lift_together(part) for part in parts], dim=1)
 
-    def _lift_windows(self, clip: Tensor) -> Tensor:
-        """All windows of R normalised frames: [B, W + R - 1, J, C_in] -> [B, W, J, 3]."""
-        windows = WindowedSequence.of(clip, self.receptive_field)
-        if self.config.data_graph == "window":
-            windows = windows.explicit(windows.positions, 0)
-        hidden = self.expand.forward_windows(windows)
+    def _lift_window(self, x: Tensor) -> Tensor:
+        """The pyramid: one window of R normalised frames [B, R, J, C_in] -> [B, 1, J, 3]."""
+        hidden = self.expand(x)
+        for width, (unit, strided) in zip(self.config.widths, self.levels, strict=True):
+            deeper = self.dropout(strided(self.dropout(unit(hidden))))
+            hidden = hidden[:, self._kept(width) :: width] + deeper
+        return self.head(hidden)
+
+    def _lift_apart(self, clip: Tensor) -> Tensor:
+        """All windows of R normalised frames, one by one: [B, W + R - 1, J, C_in] -> [B, W, J, 3]."""
+        windows = clip.unfold(1, self.receptive_field, 1).permute(0, 1, 4, 2, 3)  # [B, W, R, J, C_in]
+        return self._lift_window(windows.flatten(0, 1)).unflatten(0, windows.shape[:2]).squeeze(2)
+
+    def _lift_together(self, clip: Tensor) -> Tensor:
+        """The same numbers, dilated over the clip: what windows share is computed once."""
+        hidden = self.expand.forward_windows(WindowedSequence.of(clip, self.receptive_field))
         for width, (unit, strided) in zip(self.config.widths, self.levels, strict=True):
             deeper = strided.forward_windows(unit.forward_windows(hidden))
             hidden = deeper.plus(hidden, width, self._kept(width))

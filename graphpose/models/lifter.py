@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -22,6 +23,7 @@ from graphpose.skeleton import Skeleton
 
 __all__ = ["Lifter", "LifterConfig"]
 
+_WINDOWS_AT_ONCE = 64  # of a clip, one around each frame
 _LARGEST = 2**31 - 1  # of any size; far beyond every memory, and what tensors can still be asked for
 
 
@@ -101,10 +103,14 @@ class Lifter(nn.Module, ABC):
             return self.lift(x)
         if x.ndim != 4:
             self.check_input(x)
-        clips, length = x.shape[:2]
+        length = x.shape[1]
         place = torch.arange(length, device=x.device)[:, None] + torch.arange(self.frames, device=x.device)
-        windows = x[:, (place - self.lifted_frame).clamp(0, length - 1)]  # [B, L, T, J, C]
-        return self.lift(windows.flatten(0, 1)).unflatten(0, (clips, length)).squeeze(2)
+        place = (place - self.lifted_frame).clamp(0, length - 1)  # [L, T]
+        lifted = [
+            self.lift(x[:, part].flatten(0, 1)).unflatten(0, (x.shape[0], len(part)))  # [B, ., 1, J, 3]
+            for part in place.split(_WINDOWS_AT_ONCE)
+        ]
+        return torch.cat(lifted, dim=1).squeeze(2)
 
     def lift_for_loss(self, x: Tensor, y: Tensor) -> Tensor:
         """What the loss compares with the target y [B, T, J, 3] (or its lifted frame) while training; shape as of `lift`."""
@@ -161,19 +167,24 @@ class Lifter(nn.Module, ABC):
                     "clip.to(model.skeleton)"
                 )
             if not self.bound_to_skeleton and group.skeleton != self.skeleton:
-                model = kept_twin(self, group.skeleton, lambda skeleton=group.skeleton: self.on(skeleton))
+                model = kept_twin(self, group.skeleton, partial(self.on, group.skeleton))
             lifted.append(model.lift_sequence(group.x))
         return scatter_grids(lifted, groups, int(batch.num_nodes or 0))
 
     def check_input(self, x: Tensor) -> None:
         """Refuses an input whose shape does not fit, naming what was expected."""
         joints = len(self.skeleton)
-        frames = self.frames if self.bound_to_frames else (x.shape[1] if x.ndim == 4 else "T")
-        expected = f"[B, {frames}, {joints if self.bound_to_skeleton else 'J'}, {self.in_features}]"
+        frames = self.frames if self.bound_to_frames else "T"
+        expected = f"[B, {frames}, {joints}, {self.in_features}]"
         if x.ndim != 4 or x.shape[3] != self.in_features:
             raise DataError(f"{type(self).__name__}: expected keypoints {expected} (got {list(x.shape)})")
         if (self.bound_to_frames and x.shape[1] != self.frames) or (self.bound_to_skeleton and x.shape[2] != joints):
             raise DataError(
                 f"{type(self).__name__}: expected keypoints {expected} (got {list(x.shape)}); cut or pad the clip into windows "
                 f"of {self.frames} frames and map it to skeleton {self.skeleton.name!r}"
+            )
+        if x.shape[2] != joints:
+            raise DataError(
+                f"{type(self).__name__}: expected keypoints {expected} of skeleton {self.skeleton.name!r} (got {list(x.shape)}); "
+                "model.on(skeleton) lifts those of another"
             )

@@ -56,6 +56,7 @@ class ResidualMLP(Lifter):
     """`lift` takes `[B, T, J, C_in]` of any T and gives `[B, T, J, 3]`; no frame sees another (while training: but for BatchNorm)."""
 
     bound_to_frames = False
+    whole_clips = True
 
     def __init__(self, skeleton: Skeleton, config: ResidualMLPConfig) -> None:
         super().__init__(skeleton, config)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
 
 from graphpose.errors import ConfigError, DataError
 from graphpose.models.lifter import Lifter, LifterConfig
@@ -49,23 +49,24 @@ class RidgeRegression(Lifter):
     Attributes:
         weight: W `[3 J, J C_in]`, coordinate k of joint j in row 3 j + k, feature c of joint j in column C_in j + c.
         bias: b `[3 J]`.
-        fitted: bool, whether they mean anything.
+        fitted: bool, whether they mean anything; before, W and b are NaN.
     """
 
     bound_to_frames = False
+    whole_clips = True
     fitted: Tensor
 
     def __init__(self, skeleton: Skeleton, config: RidgeConfig) -> None:
         super().__init__(skeleton, config)
         joints = len(skeleton)
-        self.weight = nn.Parameter(torch.zeros(joints * 3, joints * config.in_features))
-        self.bias = nn.Parameter(torch.zeros(joints * 3))
+        self.weight = nn.Parameter(torch.full((joints * 3, joints * config.in_features), torch.nan))
+        self.bias = nn.Parameter(torch.full((joints * 3,), torch.nan))
         self.register_buffer("fitted", torch.tensor(False))
-        self._usable = False  # `fitted` for Python: a compiled or exported graph must not branch on a tensor
 
     def lift(self, x: Tensor) -> Tensor:
         self.check_input(x)
-        if not self._usable:
+        # What is traced has no numbers to look at; the graph of an unfitted model gives NaN.
+        if not (torch.compiler.is_compiling() or isinstance(x, FakeTensor) or self.fitted):
             raise ConfigError(
                 "this ridge regression is not fitted: train it (graphpose train --model.name ridge), call fit(x, y), or load a "
                 "checkpoint"
@@ -92,17 +93,9 @@ class RidgeRegression(Lifter):
             )
         if not (x.isfinite().all() and y.isfinite().all()):
             raise DataError("ridge: expected finite keypoints and joints (got NaN or infinity)")
-        columns, targets = (values.detach().cpu().double().flatten(-2).flatten(0, -2).numpy() for values in (x, y))
+        columns, targets = (one.detach().cpu().double().reshape(-1, joints * one.shape[-1]).numpy() for one in (x, y))
         found = Ridge(alpha=self.config.alpha, solver="cholesky").fit(columns, targets)
         with torch.no_grad():
             self.weight.copy_(torch.from_numpy(found.coef_))
             self.bias.copy_(torch.from_numpy(found.intercept_))
-        self._set_fitted(True)
-
-    def _set_fitted(self, value: bool) -> None:
-        self.fitted.fill_(value)
-        self._usable = value
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        self._usable = bool(self.fitted)
+        self.fitted.fill_(True)

@@ -34,12 +34,13 @@ def twin(source: ModuleT, build: Callable[[], ModuleT]) -> ModuleT:
     return built
 
 
-def kept_twin(source: ModuleT, key: Hashable, build: Callable[[], ModuleT]) -> ModuleT:
-    """The twin of `source` that is called `key`, built once and kept as long as `source` is; up to date with it at each call."""
+def kept_twin(source: ModuleT, key: Hashable, make: Callable[[], ModuleT]) -> ModuleT:
+    """A twin of `source`, made once (by `make`, which calls `twin`) and kept as long as `source` is; brought up to date at each
+    call, so that it has the parameters, device and modes that `source` has now."""
     twins = _twins.setdefault(source, OrderedDict())
     found: ModuleT | None = twins.get(key)
     if found is None:
-        found = twins[key] = twin(source, build)
+        found = twins[key] = make()
         if len(twins) > _KEPT:
             twins.popitem(last=False)
         return found
@@ -62,7 +63,7 @@ def _take(module: nn.Module, source: nn.Module, path: str) -> None:
     module.training = source.training
     for kind in ("_parameters", "_buffers"):
         own, theirs = getattr(module, kind), getattr(source, kind)
-        for key in own.keys() | theirs.keys():
+        for key in [*theirs, *(own.keys() - theirs.keys())]:
             if key not in own or key not in theirs or (own[key] is None) != (theirs[key] is None):
                 raise _no_twin(source, path + key)
             if own[key] is None:

@@ -19,11 +19,12 @@ from torch import Tensor, nn
 
 from graphpose.errors import ConfigError
 from graphpose.models.lifter import Lifter, LifterConfig
+from graphpose.models.registry import available, entry
 from graphpose.nn import FrameEmbedding, JointEmbedding, TransformerBlock, block_prior, parse_prior
 from graphpose.nn.prior_specification import Axis
 from graphpose.skeleton import Skeleton
 
-__all__ = ["SpaceTimeConfig", "SpaceTimeTransformer"]
+__all__ = ["SpaceTimeConfig", "SpaceTimeTransformer", "hosts"]
 
 AXES: dict[Axis, int] = {"frames": 1, "joints": 2}
 """Where the axes stand in [B, T, J, C]."""
@@ -156,3 +157,8 @@ class SpaceTimeTransformer(Lifter):
     @abstractmethod
     def temporal_block(self, index: int) -> TransformerBlock:
         """The (first) block of layer `index` that attends over frames."""
+
+
+def hosts() -> list[str]:
+    """Names of the models that are hosts, sorted."""
+    return [name for name in available() if issubclass(entry(name).model, SpaceTimeTransformer)]

@@ -19,7 +19,7 @@ CVPR 2019.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -72,9 +72,10 @@ class VideoPose3D(Lifter):
     """`lift` takes `[B, T, J, C_in]` of any T and gives `[B, T, J, 3]`; frame t sees the `receptive_field` frames around (or up to) t."""
 
     bound_to_frames = False
+    whole_clips = True
 
     def __init__(self, skeleton: Skeleton, config: VideoPose3DConfig) -> None:
-        super().__init__(skeleton, config)
+        super().__init__(skeleton, replace(config, filter_widths=config.widths))  # they stay when `frames` changes
         self.widths = config.widths
         channels, joints = config.channels, len(skeleton)
 
@@ -98,12 +99,11 @@ class VideoPose3D(Lifter):
         self.check_input(x)
         context = self.receptive_field - 1
         before = context if self.config.causal else context // 2
-        hidden = self.stem(
-            F.pad(x.flatten(2).mT, (before, context - before), mode="replicate")
-        )  # [B, C, T + later contexts]
+        padded = F.pad(x.flatten(2).mT, (before, context - before), mode="replicate")
+        hidden = self.stem(padded)  # [B, C, T + what the blocks lose]
         for block in self.blocks:
             deeper = block(hidden)
             lost = hidden.shape[2] - deeper.shape[2]
             start = lost if self.config.causal else lost // 2
             hidden = hidden[:, :, start : start + deeper.shape[2]] + deeper
-        return self.head(hidden).mT.unflatten(2, (-1, 3))
+        return self.head(hidden).mT.reshape(*x.shape[:3], 3)  # contiguous

@@ -7,7 +7,8 @@
 `e_htj` is the distance between joint j of hypothesis h, placed at the root and seen by the camera, and its keypoint. The
 published JPMA takes the *true* path of the root, which is a little of the truth: give it as `root` to repeat those numbers. With
 `root=None` it is estimated in each frame from the mean pose, its keypoints and the camera (`geometry/reprojection.py`): that one
-can be deployed. A joint whose error is not known (no keypoint, a root that cannot be told, behind the camera) takes the mean.
+can be deployed. Hypotheses behind the camera are not chosen; where none can be (no keypoint, a root that cannot be told) the
+mean is taken.
 Choices by the truth (oracles) are no aggregation: `graphpose.metrics.hypotheses`.
 
 Shapes: hypotheses `[H, ..., T, J, 3]` (metres, relative to the root), keypoints `[..., T, J, 2]` or with confidence
@@ -35,7 +36,7 @@ def aggregate(
     kind: str = "mean",
     *,
     keypoints: Tensor | None = None,
-    camera: Camera | None = None,
+    camera: Camera | float | None = None,
     root: Tensor | None = None,
 ) -> Tensor:
     """Hypotheses `[H, ..., T, J, 3]` -> one pose `[..., T, J, 3]`.
@@ -44,7 +45,8 @@ def aggregate(
         hypotheses: as above.
         kind: of `AGGREGATES`; "jpma" and "pose" look at the keypoints.
         keypoints: what was lifted; a confidence of 0 marks a missing one.
-        camera: that saw them, its place and rotation do not matter; normalised keypoints need a normalised camera.
+        camera: that saw them, its place and rotation do not matter; normalised keypoints need a normalised camera. A number
+            is the focal length of a camera without lens distortion whose centre is at 0.
         root: the true path of the root (published), or None for one estimated from keypoints (deployable).
 
     Raises:
@@ -63,23 +65,21 @@ def aggregate(
             f"expected hypotheses [H, ..., T, J, 3] of keypoints [..., T, J, 2 or 3] (got {list(hypotheses.shape)} and "
             f"{list(keypoints.shape)})"
         )
-    seen = torch.ones_like(keypoints[..., 0]) if keypoints.shape[-1] == 2 else (keypoints[..., 2] > 0).to(keypoints)
+    if not isinstance(camera, Camera):
+        camera = Camera(torch.eye(3).to(mean), mean.new_zeros(3), mean.new_full((2,), camera))
+    seen = torch.ones_like(keypoints[..., 0], dtype=torch.bool) if keypoints.shape[-1] == 2 else keypoints[..., 2] > 0
     if root is None:
         root = place_root(mean.detach(), keypoints[..., :2], camera, seen)
     elif root.shape != (*mean.shape[:-2], 3):
         raise DataError(f"expected root {[*mean.shape[:-2], 3]} (got {list(root.shape)})")
     errors = torch.stack([reprojection_error(one.detach(), root, keypoints[..., :2], camera) for one in hypotheses])
-    errors = torch.where((seen > 0) & errors.isfinite(), errors, float("inf"))  # [H, ..., T, J]
+    errors = torch.where(errors.isfinite(), errors, float("inf"))  # [H, ..., T, J]
     if kind == "pose":
-        errors = _of_poses(errors)
+        count = seen.sum(-1, keepdim=True)  # 0 / 0 where nothing is seen
+        errors = (torch.where(seen, errors, 0.0).sum(-1, keepdim=True) / count).expand_as(errors)
+        usable = errors.amin(0).isfinite()
+    else:
+        usable = errors.amin(0).isfinite() & seen
     best = errors.argmin(0, keepdim=True)  # [1, ..., T, J]
     chosen = hypotheses.gather(0, best[..., None].expand(1, *mean.shape))[0]
-    return torch.where(errors.amin(0).isfinite()[..., None], chosen, mean)
-
-
-def _of_poses(errors: Tensor) -> Tensor:
-    """Mean error over the joints that all hypotheses know, repeated for each joint: `[H, ..., T, J]`, inf if there is none."""
-    known = errors.isfinite().all(0)
-    total = torch.where(known, errors, 0.0).sum(-1, keepdim=True)
-    count = known.sum(-1, keepdim=True)
-    return torch.where(count > 0, total / count, float("inf")).expand_as(errors)
+    return torch.where(usable[..., None], chosen, mean)

@@ -19,7 +19,10 @@ from torch import Tensor
 
 from graphpose.errors import ConfigError, DataError
 
-__all__ = ["NoiseSchedule"]
+__all__ = ["NoiseSchedule", "check_steps"]
+
+_NO_SIGNAL = -5.1
+"""Logarithm of signal over noise that solvers for the cosine schedule start from (Lu et al., "DPM-Solver++", 2022)."""
 
 
 class NoiseSchedule:
@@ -45,6 +48,7 @@ class NoiseSchedule:
         self.alphas_cumprod = (1 - self.betas).cumprod(0)
         self._signal = self.alphas_cumprod.sqrt().tolist()
         self._noise = (1 - self.alphas_cumprod).sqrt().tolist()
+        self._times: dict[int, tuple[int, ...]] = {}  # kept, so that a traced sampler finds numbers and no tensors
 
     def scales(self, t: int) -> tuple[float, float]:
         """sqrt(abar_t) and sqrt(1 - abar_t): what signal and noise are multiplied with at step t."""
@@ -79,9 +83,33 @@ class NoiseSchedule:
         Raises:
             ConfigError: steps outside 1..S.
         """
+        if steps not in self._times:
+            self._check(steps)
+            self._times[steps] = tuple(torch.linspace(-1, self.timesteps - 1, steps + 1).int().flip(0).tolist())
+        return self._times[steps]
+
+    def times_by_signal(self, steps: int) -> tuple[int, ...]:
+        """`steps` + 1 times from S - 1 to -1, evenly spaced in the logarithm of signal over noise.
+
+        The first stands at S - 1, the others where intervals of one length begin that lead from log(signal / noise) = -5.1 (below,
+        there is next to no signal) to that of step 0.
+
+        Raises:
+            ConfigError: steps outside 1..S.
+        """
+        self._check(steps)
+        ratios = [math.log(signal / noise) for signal, noise in zip(self._signal, self._noise, strict=True)]
+        least, most = max(_NO_SIGNAL, ratios[-1]), ratios[0]
+        times = [self.timesteps - 1]
+        for k in range(1, steps):
+            wanted = least + k * (most - least) / steps
+            nearest = min(range(self.timesteps), key=lambda t: abs(ratios[t] - wanted))
+            times.append(max(min(nearest, times[-1] - 1), steps - 1 - k))
+        return (*times, -1)
+
+    def _check(self, steps: int) -> None:
         if not 1 <= steps <= self.timesteps:
             raise ConfigError(f"expected steps in 1..{self.timesteps}, the timesteps of the diffusion (got {steps})")
-        return tuple(reversed(torch.linspace(-1, self.timesteps - 1, steps + 1).int().tolist()))
 
 
 def check_steps(t: Tensor) -> None:

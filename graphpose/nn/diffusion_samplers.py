@@ -1,12 +1,14 @@
-"""From noise to poses with a denoiser that predicts the clean pose: DDIM and DPM-Solver++, over the same times.
+"""From noise to poses with a denoiser that predicts the clean pose: DDIM and DPM-Solver++.
 
-At times t_0 = S - 1 > t_1 > ... > t_K = -1, with p_k the clean pose predicted at t_k from x_k, a = abar at t_k, a' at t_k+1:
+At times t_0 = S - 1 > t_1 > ... > t_K = -1 (clean), with p_k the clean pose predicted at t_k from x_k, a = abar at t_k, a' at t_k+1:
 
     DDIM          x_k+1 = sqrt(a') p_k + sqrt(1 - a' - s^2) e_k + s z_k,    s = eta sqrt((1 - a / a') (1 - a') / (1 - a))
     DPM-Solver++  the second-order multistep solver of the probability flow, deterministic (package `diffusers`)
 
-`e_k` is the noise read off x_k, `z_k ~ N(0, I)` fresh noise; eta = 1 as published. After the last step the prediction itself
-is the sample, so with K = 1 all samplers give p_0. Each returns the predictions of every step, `[K, ...]` for noise `[...]`.
+`e_k` is the noise read off x_k, `z_k ~ N(0, I)` fresh noise; eta = 1 as published. DDIM's times are even, as published; those of
+the solver are even in the logarithm of signal over noise, which is what it integrates over: at even times it gains nothing. After
+the last step the prediction itself is the sample, so with K = 1 all samplers give p_0. Each returns the predictions of every
+step, `[K, ...]` for noise `[...]`.
 
 Song et al., "Denoising Diffusion Implicit Models", ICLR 2021; Lu et al., "DPM-Solver++", 2022.
 
@@ -16,7 +18,9 @@ Adding a sampler: one function with the signature of `Sampler`, and its row in `
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -29,31 +33,30 @@ __all__ = ["SAMPLERS", "ddim", "dpm_solver"]
 
 Predict = Callable[[Tensor, int], Tensor]
 """Noisy poses and a time -> the clean poses in them, of the same shape."""
-Sampler = Callable[[NoiseSchedule, Predict, Tensor, Sequence[int], "Tensor | None"], Tensor]
-"""(schedule, predict, noise, times, step noises or None) -> predictions of every step."""
+Sampler = Callable[[NoiseSchedule, Predict, Tensor, int, "Tensor | None"], Tensor]
+"""(schedule, predict, noise, K steps, step noises or None) -> predictions of every step."""
 
 
 def ddim(
     schedule: NoiseSchedule,
     predict: Predict,
     noise: Tensor,
-    times: Sequence[int],
+    steps: int,
     step_noises: Tensor | None = None,
     eta: float = 1.0,
 ) -> Tensor:
     """Noise `[...]` -> predictions `[K, ...]`; `step_noises [K - 1 or more, ...]`, drawn from torch's generator if None.
 
     Raises:
-        DataError: step noises of another shape, or too few.
+        DataError: step noises of another shape, or too few. ConfigError: steps outside 1..S.
     """
-    steps = len(times) - 1
     if step_noises is not None and (len(step_noises) < steps - 1 or step_noises.shape[1:] != noise.shape):
         raise DataError(
             f"expected step noises [{steps - 1} or more, {', '.join(map(str, noise.shape))}] for {steps} steps "
             f"(got {list(step_noises.shape)})"
         )
     x, predictions = noise, []
-    for step, (time, following) in enumerate(zip(times[:-1], times[1:], strict=True)):
+    for step, (time, following) in enumerate(pairwise(schedule.times(steps))):
         clean = predict(x, time)
         predictions.append(clean)
         if following < 0:
@@ -71,16 +74,18 @@ def dpm_solver(
     schedule: NoiseSchedule,
     predict: Predict,
     noise: Tensor,
-    times: Sequence[int],
+    steps: int,
     step_noises: Tensor | None = None,
 ) -> Tensor:
     """Noise `[...]` -> predictions `[K, ...]`; the steps between two predictions are computed in float32.
 
     Raises:
-        ConfigError: the extra `diffusion` is not installed. DataError: step noises, of which it takes none.
+        ConfigError: the extra `diffusion` is not installed, or steps outside 1..S. DataError: step noises, of which it takes none.
     """
     if step_noises is not None:
-        raise DataError("expected no step noises for dpm-solver++, which is deterministic once its first noise is drawn")
+        raise DataError(
+            "expected no step noises for dpm-solver++, which is deterministic once its first noise is drawn"
+        )
     solver = _multistep()(
         num_train_timesteps=schedule.timesteps,
         trained_betas=schedule.betas.tolist(),
@@ -88,9 +93,12 @@ def dpm_solver(
         prediction_type="sample",
         solver_order=2,
     )
-    solver.set_timesteps(timesteps=list(times[:-1]))
+    times = schedule.times_by_signal(steps)[:-1]
+    with warnings.catch_warnings():  # diffusers turns a tensor into an array in a way that NumPy 2 deprecates
+        warnings.simplefilter("ignore", DeprecationWarning)
+        solver.set_timesteps(timesteps=list(times))
     x, predictions = noise, []
-    for time in times[:-1]:
+    for time in times:
         clean = predict(x, time)
         predictions.append(clean)
         x = solver.step(clean, time, x, return_dict=False)[0]

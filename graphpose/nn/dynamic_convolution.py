@@ -32,11 +32,17 @@ from graphpose.skeleton import Skeleton
 
 __all__ = ["DynamicConvolution", "check_kernels", "hop_means"]
 
+LARGEST = 1023
+"""Kernel size that is still made; beyond it attention sees more, for less."""
+
 
 def check_kernels(name: str, kernels: Sequence[int]) -> None:
-    """Refuses kernel sizes that are even, below one, twice there or none at all; `name` is the option that holds them."""
-    if not kernels or any(size < 1 or size % 2 == 0 for size in kernels) or len(set(kernels)) < len(kernels):
-        raise ConfigError(f"expected {name} as different odd sizes >= 1, e.g. [1, 3, 5] (got {list(kernels)})")
+    """Refuses kernel sizes that are even, below one, above 1023, twice there or none at all; `name` is the option that holds them."""
+    odd = all(size % 2 and 1 <= size <= LARGEST for size in kernels)
+    if not kernels or not odd or len(set(kernels)) < len(kernels):
+        raise ConfigError(
+            f"expected {name} as different odd sizes from 1 to {LARGEST}, e.g. [1, 3, 5] (got {list(kernels)})"
+        )
 
 
 def hop_means(skeleton: Skeleton, hops: int) -> Tensor:
@@ -49,7 +55,7 @@ def hop_means(skeleton: Skeleton, hops: int) -> Tensor:
     farthest = int(distance.max())
     if hops > farthest:
         raise ConfigError(
-            f"expected spatial kernels <= {2 * farthest + 1} (got {2 * hops + 1}): no two joints of skeleton {skeleton.name!r} "
+            f"expected spatial_kernels <= {2 * farthest + 1} (got {2 * hops + 1}): no two joints of skeleton {skeleton.name!r} "
             f"are more than {farthest} bones apart, a kernel of size k reaches (k - 1) / 2"
         )
     members = distance == torch.arange(hops + 1)[:, None, None]
@@ -139,7 +145,9 @@ class DynamicConvolution(nn.Module):
         if self.hops is None:
             image, padding = x.reshape(before, nodes, after, self.channels), self.taps // 2
         else:
-            around = self.hops.flatten(0, 1) @ x.reshape(before, nodes, after * self.channels)  # [before, taps * J, after * C]
+            around = self.hops.flatten(0, 1) @ x.reshape(
+                before, nodes, after * self.channels
+            )  # [before, taps * J, after * C]
             image, padding = around.view(before, self.taps, nodes * after, self.channels), 0
         # A convolution puts the outputs of a group side by side: queries, keys and values of its channels.
         groups = self.channels // width

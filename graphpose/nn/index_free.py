@@ -69,9 +69,7 @@ def joint_description(skeleton: Skeleton, relation: str = "kinematic") -> Tensor
 
 def frame_description(frames: int, relation: str) -> Tensor:
     """What a relation says about each frame [T, F]: neighbours on it >= 0, 1, 2 (an end of the clip has fewer)."""
-    return torch.as_tensor(
-        _at_least(relation_degrees(relation, frames=frames), 0, 2), dtype=torch.get_default_dtype()
-    )
+    return torch.as_tensor(_at_least(relation_degrees(relation, frames=frames), 0, 2), dtype=torch.get_default_dtype())
 
 
 def _at_least(counts: np.ndarray, first: int, last: int) -> np.ndarray:
@@ -141,12 +139,17 @@ class IndexFreePrior(GraphPrior):
         self.relation = relation
         self.axis = resolve_relation(relation).axis
         self.skeleton = skeleton
-        self.features = (joint_description(NOBODY) if self.axis == "joints" else frame_description(1, relation)).shape[1]
+        self.features = (joint_description(NOBODY) if self.axis == "joints" else frame_description(1, relation)).shape[
+            1
+        ]
         super().__init__(in_channels, out_channels, relation_topology(relation, skeleton, frames))
-        distance, share, description = _node_tables(relation, skeleton, frames)
+        distance, share = _node_tables(relation, skeleton, frames)
         self.register_buffer("distance", distance, persistent=False)
-        self.register_buffer("share", share, persistent=False)
-        self.register_buffer("description", description, persistent=False)
+        self.register_buffer("share", share.to(torch.get_default_dtype()), persistent=False)
+        described = (
+            joint_description(skeleton, relation) if self.axis == "joints" else frame_description(frames, relation)
+        )
+        self.register_buffer("description", described, persistent=False)
 
     def add_node_parameters(self) -> None:
         self.modulation = nn.Parameter(torch.empty(self.features, self.out_channels))
@@ -164,10 +167,8 @@ class IndexFreePrior(GraphPrior):
         local, distance, share = self.local_topology, self.distance, self.share
         if self._is_another(n):
             assert n is not None
-            place = {"device": share.device, "dtype": share.dtype}
-            local = relation_topology(self.relation, frames=n).to(**place)
-            distance, share, _ = _node_tables(self.relation, NOBODY, n)
-            distance, share = distance.to(share.device), share.to(**place)
+            distance, share = (table.to(self.share.device) for table in _node_tables(self.relation, NOBODY, n))
+            local, share = relation_topology(self.relation, frames=n).to(self.share), share.to(self.share)
         total = local + self.strength[distance] * share
         return 0.5 * (total + total.transpose(0, 1))
 
@@ -185,16 +186,15 @@ class IndexFreePrior(GraphPrior):
 
 
 @lru_cache(maxsize=8)
-def _node_tables(relation: str, skeleton: Skeleton, frames: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Distances int64 [n, n], the share of each pair 1 / sqrt(n_i(d) n_j(d)) [n, n], and descriptions [n, F]."""
-    axis = resolve_relation(relation).axis
-    limit = FARTHEST[axis]
+@torch.inference_mode(mode=False)  # what is kept has to serve gradients too
+def _node_tables(relation: str, skeleton: Skeleton, frames: int) -> tuple[Tensor, Tensor]:
+    """Distances int64 [n, n] and the share of each pair 1 / sqrt(n_i(d) n_j(d)) float64 [n, n]; shared: do not write into them."""
+    limit = FARTHEST[resolve_relation(relation).axis]
     distance = relation_distance(relation, skeleton, frames, limit)
-    n = len(distance)
     ones = torch.ones_like(distance)
     reached, reaching = (
-        torch.zeros(n, limit + 2, dtype=torch.int64).scatter_add_(1, one, ones) for one in (distance, distance.T)
+        torch.zeros(len(distance), limit + 2, dtype=torch.int64).scatter_add_(1, one, ones)
+        for one in (distance, distance.T)
     )
     pairs = reached.gather(1, distance) * reaching.gather(1, distance.T).T
-    description = joint_description(skeleton, relation) if axis == "joints" else frame_description(frames, relation)
-    return distance, pairs.to(torch.get_default_dtype()).rsqrt(), description
+    return distance, pairs.double().rsqrt()

@@ -26,6 +26,7 @@ FARTHEST = {"joints": 8, "frames": 32}
 
 
 @lru_cache(maxsize=16)
+@torch.inference_mode(mode=False)  # what is kept has to serve gradients too
 def relation_distance(relation: str, skeleton: Skeleton, frames: int, limit: int) -> Tensor:
     """Distances int64 [n, n], n = J or T: those beyond `limit` count as `limit`, nodes out of reach as `limit + 1`.
 

@@ -1,6 +1,6 @@
 """The published local topology of a relation, and how many neighbours each node has on it.
 
-    L = offdiag(D^-1 R) + I,   R the 0/1 matrix of the relation [n, n], D its row sums, n = J or T
+L = offdiag(D^-1 R) + I,   R the 0/1 matrix of the relation [n, n], D its row sums, n = J or T
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ def sinusoidal(positions: Tensor, channels: int, dtype: torch.dtype | None = Non
     if dtype is None:
         dtype = positions.dtype if positions.is_floating_point() else torch.get_default_dtype()
     half = channels // 2
-    exponents = torch.arange(half, device=positions.device, dtype=dtype) / max(half - 1, 1)
-    angles = positions.to(dtype).unsqueeze(-1) * torch.exp(-math.log(10000.0) * exponents)
+    # One rounding after the other as published: at step 999 the last digit of a frequency shows in the fifth of its sine.
+    step = -math.log(10000.0) / max(half - 1, 1)
+    frequencies = torch.exp(torch.arange(half, device=positions.device, dtype=dtype) * step)
+    angles = positions.to(dtype).unsqueeze(-1) * frequencies
     return F.pad(torch.cat([angles.sin(), angles.cos()], dim=-1), (0, channels - 2 * half))

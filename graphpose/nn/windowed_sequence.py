@@ -82,25 +82,30 @@ class WindowedSequence:
 
     def take(self, first: int, count: int, stride: int = 1) -> Tensor:
         """Positions first, first + stride, ... of every window [B, W, count, J, C]; outside of the window they are zero."""
-        wanted = torch.arange(first, first + count * stride, stride)
+        wanted = range(first, first + count * stride, stride)
         n, a, b = self.positions, self.left.shape[2], self.right.shape[2]
-        before = int((wanted < 0).sum())
-        after = int((wanted >= n).sum())
-        wanted = wanted[before : count - after].to(self.left.device)
-        middle = wanted[(wanted >= a) & (wanted < n - b)]
-        parts = [self.left[:, :, wanted[wanted < a]]]
-        if middle.numel():
-            frames = torch.arange(self.windows, device=middle.device)[:, None] + middle * self.step
-            parts.append(self.shared[:, frames])
-        parts.append(self.right[:, :, wanted[wanted >= n - b] - (n - b)])
-        return F.pad(torch.cat(parts, dim=2), (0, 0, 0, 0, before, after))
+        parts = []
+        if on_left := [p for p in wanted if 0 <= p < a]:
+            parts.append(self.left[:, :, on_left[0] : on_left[-1] + 1 : stride])
+        if between := [p for p in wanted if a <= p < n - b]:
+            starts = (p * self.step for p in between)
+            parts.append(torch.stack([self.shared[:, start : start + self.windows] for start in starts], dim=2))
+        if on_right := [p - (n - b) for p in wanted if n - b <= p < n]:
+            parts.append(self.right[:, :, on_right[0] : on_right[-1] + 1 : stride])
+        before, after = sum(p < 0 for p in wanted), sum(p >= n for p in wanted)
+        inside = torch.cat(parts, dim=2) if parts else self.left[:, :, :0]
+        return F.pad(inside, (0, 0, 0, 0, before, after)) if before or after else inside
 
     def explicit(self, a: int, b: int) -> WindowedSequence:
         """The same values with at least a positions on the left and b on the right kept for each window."""
         a, b = max(a, self.left.shape[2]), max(b, self.right.shape[2])
         if a + b >= self.positions:
-            return WindowedSequence(self.shared[:, :0], self.take(0, self.positions), self.right[:, :, :0], self.positions, self.step)
-        return WindowedSequence(self.shared, self.take(0, a), self.take(self.positions - b, b), self.positions, self.step)
+            return WindowedSequence(
+                self.shared[:, :0], self.take(0, self.positions), self.right[:, :, :0], self.positions, self.step
+            )
+        return WindowedSequence(
+            self.shared, self.take(0, a), self.take(self.positions - b, b), self.positions, self.step
+        )
 
     def convolve(self, convolution: _Convolution) -> WindowedSequence:
         """The convolution over the frames of each window, n divisible by its stride s -> n / s positions, d s frames apart."""

@@ -4,7 +4,8 @@
 
 INPUT holds an array keypoints [T, J, 2] on the model's skeleton, or on another one that maps to it (arrays joints
 and parents, or --skeleton, name it): normalised screen units, or pixels with the size of the picture as width and
-height. Joints without names are taken in the order of the model's skeleton.
+height. Joints without names are taken in the order of the model's skeleton. A model that is bound to no skeleton lifts
+those of any other as they are, unless --mapped is given.
 OUTPUT gets positions [T, J, 3] in metres, camera space, relative to the root joint.
 """
 
@@ -24,6 +25,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="average with the mirrored input (default: yes)",
     )
     parser.add_argument("--fps", type=float, help="frames per second, in place of what the input says")
+    parser.add_argument(
+        "--mapped",
+        action=ActionYesNo(yes_prefix="", no_prefix="no-"),
+        help="map keypoints of another skeleton to the model's first, which is more accurate where there is a mapping "
+        "(default: yes for models bound to their skeleton, else no)",
+    )
     parser.add_argument("--skeleton", type=str, help="skeleton of an input that names no joints (default: the model's)")
 
 
@@ -31,6 +38,6 @@ def run(args: Namespace) -> None:
     """Reads, lifts, writes."""
     from graphpose.engine import predict_file
 
-    options = {name: args[name] for name in ("fps", "skeleton") if args.get(name) is not None}
+    options = {name: args[name] for name in ("fps", "skeleton", "mapped") if args.get(name) is not None}
     predict_file(args["checkpoint"], args["input"], args["output"], flip=args.get("flip", True), **options)
     print(f"3D positions: {args['output']}")

@@ -8,14 +8,39 @@ have none, and the published ones are taken off the running means.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
 import torch
 
-from graphpose.models.published.family import StateDict
+from graphpose.errors import CheckpointError
+from graphpose.models.published.family import Family, StateDict
+from graphpose.nn.filter_widths import filter_widths
 
-__all__ = ["gla_gcn_name", "gla_gcn_sizes"]
+__all__ = ["PyramidFamily", "gla_gcn_name", "gla_gcn_sizes"]
+
+
+class PyramidFamily(Family):
+    """A family whose shapes tell the number of filter widths, but not the widths."""
+
+    def options(self, sizes: dict[str, Any], common: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+        """With `frames=` the widths are its factors, with `filter_widths=` the frames are their product.
+
+        Raises:
+            CheckpointError: another number of widths than the weights have levels.
+        """
+        widths = own.get("filter_widths")
+        if widths is None and "frames" in own:
+            widths = filter_widths(own["frames"])
+        if widths is not None:
+            levels = len(sizes["filter_widths"])
+            if len(widths) != levels:
+                raise CheckpointError(
+                    f"the weights have {levels} levels: expected as many filter_widths (got {list(widths)})"
+                )
+            own = {"frames": math.prod(widths)} | own | {"filter_widths": tuple(widths)}
+        return super().options(sizes, common, own)
 
 
 def gla_gcn_name(key: str) -> str:
@@ -71,11 +96,11 @@ def _join_partitions(state: StateDict, unit: str) -> None:
     partitions = range(state[f"{unit}PA"].shape[0])
 
     def joined(*kinds: str, part: str) -> torch.Tensor:
-        return torch.cat([state.pop(f"{unit}{kind}.{k}.{part}") for kind in kinds for k in partitions]).flatten(1)
+        return torch.cat([state.pop(f"{unit}{kind}.{k}.{part}") for kind in kinds for k in partitions])
 
-    state[f"{unit}embeddings.weight"] = joined("conv_a", "conv_b", part="weight")
+    state[f"{unit}embeddings.weight"] = joined("conv_a", "conv_b", part="weight").flatten(1)
     state[f"{unit}embeddings.bias"] = joined("conv_a", "conv_b", part="bias")
-    state[f"{unit}values.weight"] = joined("conv_d", part="weight")
+    state[f"{unit}values.weight"] = joined("conv_d", part="weight").flatten(1)
     state[f"{unit}values.bias"] = torch.stack([state.pop(f"{unit}conv_d.{k}.bias") for k in partitions]).sum(0)
     _fold_bias(state, f"{unit}values", f"{unit}bn")
 
