@@ -78,6 +78,7 @@ def test_the_wheel_works_outside_the_checkout(wheel: Path, tmp_path: Path) -> No
         ["-c", "import graphpose"],
         ["-m", "graphpose", "--help"],
         ["-m", "graphpose", "train", "--help"],
+        ["-m", "graphpose", "ablate", "--help"],
         ["-m", "graphpose", "skeleton", "list"],
     ],
     ids=lambda words: " ".join(words[1:]),

@@ -108,7 +108,7 @@ def run_cells(
     done = len(cells) - len(open_cells)
     took = 0.0
     ended = _in_turn(open_cells, progress) if jobs == 1 else _at_a_time(open_cells, jobs, config)
-    with contextlib.closing(ended):
+    with _interruptible(), contextlib.closing(ended):
         for count, (cell, error, seconds) in enumerate(ended, start=1):
             took += seconds
             left = took / count * (len(open_cells) - count) / jobs
@@ -120,6 +120,21 @@ def run_one(config: AblationConfig, name: str, jobs: int) -> str | None:
     _end_with_parent()
     [cell] = select(config.cells(), [name])
     return attempt(cell, jobs=jobs)
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM stop this process as Ctrl-C does, also where it was started with SIGINT ignored, as in the background."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _in_turn(cells: Sequence[Cell], progress: bool) -> Generator[tuple[Cell, str | None, float], None, None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from graphpose.geometry.alignment import Similarity, fit_similarity, similarity_align
 from graphpose.geometry.camera import Camera
+from graphpose.geometry.reprojection import place_root, reprojection_error
 from graphpose.geometry.screen import denormalize_screen, normalize_screen
 from graphpose.geometry.views import AZIMUTHS, orbit_camera, random_cameras, static_views
 
@@ -19,7 +20,9 @@ __all__ = [
     "fit_similarity",
     "normalize_screen",
     "orbit_camera",
+    "place_root",
     "random_cameras",
+    "reprojection_error",
     "similarity_align",
     "static_views",
 ]

@@ -5,11 +5,11 @@
         h = Drop(V_w(Drop(U(h)))) + h[w // 2 :: w]       every w frames become one; causal: h[w - 1 :: w]
     y = W h + b                                          [B, 1, J, 3], the same W for every joint
 
-U is a unit of adaptive graph convolution, temporal convolution and residual (`nn/graph_temporal_unit.py`), V_w one of stride w without
-a residual. The widths multiply to the receptive field R; the residual follows the frame that is lifted, the centre one of the window
-(causal: the last one). The input's BatchNorm has its own statistics for each feature of each joint. The paper gives the head of
-each joint weights of its own, the published code, followed here, shares them ("per-joint backtracing": a joint is read from its own
-node alone); it also averages over the frames left, of which there is one here.
+U is a unit of adaptive graph convolution, temporal convolution and residual (`nn/graph_temporal_unit.py`), V_w one of stride w
+without a residual. The widths multiply to the receptive field R; the residual follows the frame that is lifted, the centre one
+of the window (causal: the last one). The input's BatchNorm has its own statistics for each feature of each joint. The paper gives
+the head of each joint weights of its own; the published code, followed here, shares them ("per-joint backtracing": a joint is
+read from its own node alone). It also averages over the frames left, of which there is one here.
 
 In the published model the data-dependent graph of a window is estimated from all of its frames (`data_graph="window"`), so no number
 behind it is shared by two windows, and a whole clip costs as much as its windows. With `data_graph="frame"` each frame has a
@@ -37,6 +37,7 @@ from graphpose.nn.filter_widths import filter_widths
 from graphpose.nn.graph_temporal_unit import GraphTemporalUnit
 from graphpose.nn.linear import Linear
 from graphpose.nn.normalised_unit import check_unit
+from graphpose.nn.temporal_pyramid import PyramidLevel
 from graphpose.nn.windowed_sequence import WindowedSequence
 from graphpose.skeleton import Skeleton
 
@@ -122,10 +123,12 @@ class GLAGCN(Lifter):
 
         self.input_norm = JointNorm(len(skeleton), config.in_features)
         self.expand = unit(config.in_features)
-        self.levels = nn.ModuleList(
-            nn.ModuleList([unit(config.channels), unit(config.channels, width)]) for width in config.widths
+        self.levels = nn.Sequential(
+            *(
+                PyramidLevel(unit(config.channels), unit(config.channels, width), config.dropout, config.causal)
+                for width in config.widths
+            )
         )
-        self.dropout = nn.Dropout(config.dropout)
         self.head = Linear(config.channels, 3)
 
     @property
@@ -156,11 +159,7 @@ class GLAGCN(Lifter):
 
     def _lift_window(self, x: Tensor) -> Tensor:
         """The pyramid: one window of R normalised frames [B, R, J, C_in] -> [B, 1, J, 3]."""
-        hidden = self.expand(x)
-        for width, (unit, strided) in zip(self.config.widths, self.levels, strict=True):
-            deeper = self.dropout(strided(self.dropout(unit(hidden))))
-            hidden = hidden[:, self._kept(width) :: width] + deeper
-        return self.head(hidden)
+        return self.head(self.levels(self.expand(x)))
 
     def _lift_apart(self, clip: Tensor) -> Tensor:
         """All windows of R normalised frames, one by one: [B, W + R - 1, J, C_in] -> [B, W, J, 3]."""
@@ -170,11 +169,7 @@ class GLAGCN(Lifter):
     def _lift_together(self, clip: Tensor) -> Tensor:
         """The same numbers, dilated over the clip: what windows share is computed once."""
         hidden = self.expand.forward_windows(WindowedSequence.of(clip, self.receptive_field))
-        for width, (unit, strided) in zip(self.config.widths, self.levels, strict=True):
-            deeper = strided.forward_windows(unit.forward_windows(hidden))
-            hidden = deeper.plus(hidden, width, self._kept(width))
+        for level in self.levels:
+            assert isinstance(level, PyramidLevel)
+            hidden = level.forward_windows(hidden)
         return self.head(hidden.take(0, 1).squeeze(2))
-
-    def _kept(self, width: int) -> int:
-        """Which of `width` frames a level's residual goes on with."""
-        return width - 1 if self.config.causal else width // 2

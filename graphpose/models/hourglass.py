@@ -81,9 +81,7 @@ class HourglassConfig(LifterConfig):
 class Hourglass(Lifter):
     """The Hourglass Tokenizer around a host; `host` is an instance to wrap, by default a new one of the config."""
 
-    def __init__(
-        self, skeleton: Skeleton, config: HourglassConfig, host: SpaceTimeTransformer | None = None
-    ) -> None:
+    def __init__(self, skeleton: Skeleton, config: HourglassConfig, host: SpaceTimeTransformer | None = None) -> None:
         super().__init__(skeleton, config)
         if host is None:
             options = config.host_options | {"in_features": config.in_features}

@@ -7,7 +7,8 @@
 Published: 2D input and 3D target are both standardised, coordinate by coordinate, with mean and standard deviation of the training
 set, the error is the squared one, and the norms of the weights are limited to 1. Here the input is that of every model of the zoo
 (normalised screen units; the first BatchNorm scales what it becomes), the target is in metres, loss and optimiser are those of the
-run, and no norm is limited.
+run, and no norm is limited. Dropout is drawn anew for every frame: to a loss that measures velocities (`ktpformer`) it is jitter, so
+less of it serves there than published.
 
 Martinez, Hossain, Romero, Little: "A simple yet effective baseline for 3d human pose estimation", ICCV 2017.
 """

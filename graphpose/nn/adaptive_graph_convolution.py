@@ -31,7 +31,7 @@ from graphpose.nn.batch_norm import ChannelNorm
 from graphpose.nn.linear import Linear
 from graphpose.skeleton import Skeleton
 
-__all__ = ["PARTITIONS", "AdaptiveGraphConvolution", "DataGraph", "partition_topology"]
+__all__ = ["PARTITIONS", "AdaptiveGraphConvolution", "DataGraph", "partition_topology", "residual_path"]
 
 PARTITIONS = ("self", "inward", "outward")
 DataGraph = Literal["window", "frame"]
@@ -52,6 +52,15 @@ def partition_topology(skeleton: Skeleton) -> Tensor:
     return torch.as_tensor(matrices, dtype=torch.get_default_dtype())
 
 
+def residual_path(in_channels: int, out_channels: int) -> nn.Module:
+    """The identity, or BN(linear) where the width changes: [..., C_in] -> [..., C_out]."""
+    if in_channels == out_channels:
+        return nn.Identity()
+    linear = Linear(in_channels, out_channels, bias=False)
+    nn.init.normal_(linear.weight, std=math.sqrt(2.0 / out_channels))
+    return nn.Sequential(linear, ChannelNorm(out_channels))
+
+
 class AdaptiveGraphConvolution(nn.Module):
     """One adaptive graph convolution with its BatchNorm, residual and ReLU.
 
@@ -66,6 +75,8 @@ class AdaptiveGraphConvolution(nn.Module):
 
     Shapes: `[B, T, J, C_in] -> [B, T, J, C_out]`.
     """
+
+    topology: Tensor
 
     def __init__(
         self,
@@ -89,11 +100,7 @@ class AdaptiveGraphConvolution(nn.Module):
         self.values = Linear(in_channels, self.partitions * out_channels, bias=False)
         self.norm = ChannelNorm(out_channels)
         self.dropout = nn.Dropout(dropout)
-        self.residual = (
-            nn.Identity()
-            if in_channels == out_channels
-            else nn.Sequential(Linear(in_channels, out_channels, bias=False), ChannelNorm(out_channels))
-        )
+        self.residual = residual_path(in_channels, out_channels)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -106,9 +113,6 @@ class AdaptiveGraphConvolution(nn.Module):
         nn.init.normal_(self.values.weight, std=math.sqrt(2.0 / (out_channels * in_channels * self.partitions)))
         self.norm.reset_parameters()
         nn.init.constant_(self.norm.weight, 1e-6)
-        if isinstance(self.residual, nn.Sequential):
-            nn.init.normal_(self.residual[0].weight, std=math.sqrt(2.0 / out_channels))
-            self.residual[1].reset_parameters()
 
     def data_topology(self, x: Tensor) -> Tensor:
         """S: x [B, T, J, C_in] -> [B, T, K, J, J] (`data_graph="frame"`) or [B, 1, K, J, J] ("window"); columns sum to one."""

@@ -23,8 +23,7 @@ import torch
 from torch import Tensor
 
 from graphpose.errors import ConfigError, DataError, unknown_name
-from graphpose.geometry import Camera
-from graphpose.geometry.reprojection import place_root, reprojection_error
+from graphpose.geometry import Camera, place_root, reprojection_error
 
 __all__ = ["AGGREGATES", "aggregate"]
 

@@ -24,6 +24,7 @@ from graphpose.skeleton import Skeleton
 
 __all__ = ["AttentionBias", "BiasPrior", "BlockPrior", "TokenPrior", "block_prior"]
 
+
 class BlockPrior(nn.Module):
     """Base: `forward(x [..., N, ..., C], bias, axis, nodes)` -> tokens of the same shape, and the bias of the attention."""
 
@@ -49,7 +50,7 @@ class TokenPrior(BlockPrior):
         tokens = x.movedim(axis, -2)  # [B, ..., N, C]
         if self.axis == "joints":
             mixed = [layer.forward_grid(tokens) for layer in self.layers]  # type: ignore[operator]
-            return x + sum(mixed).movedim(-2, axis), bias  # type: ignore[union-attr]
+            return x + sum(mixed).movedim(-2, axis), bias
         kept = None if nodes is None else nodes[:, None]
         for layer in self.layers:
             tokens = layer.forward_grid(tokens, kept)  # type: ignore[operator]
@@ -58,6 +59,8 @@ class TokenPrior(BlockPrior):
 
 class AttentionBias(nn.Module):
     """One learned number a head and distance on a relation: `[H, N, N]`, or `[B, H, N, N]` for pruned frames."""
+
+    distance: Tensor
 
     def __init__(self, heads: int, relation: str, skeleton: Skeleton, frames: int) -> None:
         super().__init__()
@@ -73,7 +76,7 @@ class AttentionBias(nn.Module):
 
     def forward(self, n: int, nodes: Tensor | None = None) -> Tensor:
         """For the n nodes of a sample, or those that `nodes [B, n]` names."""
-        distance: Tensor = self.distance
+        distance = self.distance
         if nodes is not None:
             distance = distance[nodes[:, :, None], nodes[:, None, :]]
             return self.strength[:, distance].transpose(0, 1)

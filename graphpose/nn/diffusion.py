@@ -66,9 +66,9 @@ class NoiseSchedule:
                 f"(got {list(noise.shape)} and {list(t.shape)})"
             )
         check_steps(t)
-        broadcast = (-1,) + (1,) * (x0.ndim - 1)
-        left = self.alphas_cumprod.to(x0.device)[t.to(x0.device)].view(broadcast)
-        return left.sqrt().to(x0.dtype) * x0 + (1 - left).sqrt().to(x0.dtype) * noise
+        left, at = self.alphas_cumprod, (t.to(x0.device), *[None] * (x0.ndim - 1))
+        signal, spread = (share.sqrt().to(x0.dtype).to(x0.device)[at] for share in (left, 1 - left))  # [B, 1, ...]
+        return signal * x0 + spread * noise
 
     def noise_in(self, x: Tensor, x0: Tensor, t: int) -> Tensor:
         """The noise that `x` holds at step t when its clean pose is `x0`; any one shape."""

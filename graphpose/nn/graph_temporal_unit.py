@@ -18,9 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphpose.nn.adaptive_graph_convolution import AdaptiveGraphConvolution, DataGraph
+from graphpose.nn.adaptive_graph_convolution import AdaptiveGraphConvolution, DataGraph, residual_path
 from graphpose.nn.batch_norm import ChannelNorm
-from graphpose.nn.linear import Linear
 from graphpose.nn.windowed_sequence import WindowedSequence
 
 __all__ = ["GraphTemporalUnit", "TemporalConvolution"]
@@ -53,12 +52,14 @@ class TemporalConvolution(nn.Module):
         self.norm.reset_parameters()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.unpadded(F.pad(x, (0, 0, 0, 0, self.left, self.right)), stride=self.stride)
+        if self.left == self.right:
+            return self.convolve(x, self.stride, padding=self.left)
+        return self.convolve(F.pad(x, (0, 0, 0, 0, self.left, self.right)), self.stride)
 
-    def unpadded(self, x: Tensor, stride: int = 1, dilation: int = 1) -> Tensor:
-        """x [B, M, J, C] -> [B, (M - dilation (K - 1) - 1) // stride + 1, J, C]: only where all K frames are there."""
+    def convolve(self, x: Tensor, stride: int = 1, dilation: int = 1, padding: int = 0) -> Tensor:
+        """x [B, M, J, C] -> [B, (M + 2 padding - dilation (K - 1) - 1) // stride + 1, J, C], with the BatchNorm."""
         image = x.permute(0, 3, 1, 2)  # [B, C, M, J], channels last in memory: nothing is copied
-        y = F.conv2d(image, self.weight, stride=(stride, 1), dilation=(dilation, 1))
+        y = F.conv2d(image, self.weight, None, (stride, 1), (padding, 0), (dilation, 1))
         return self.norm(y.permute(0, 2, 3, 1))
 
     def extra_repr(self) -> str:
@@ -72,7 +73,8 @@ class GraphTemporalUnit(nn.Module):
         in_channels: C_in.
         out_channels: C_out.
         topology: fixed topology of the graph convolution `[K, J, J]`.
-        kernel_size, stride, causal: of the temporal convolution.
+        kernel_size, causal: of the temporal convolution.
+        stride: of the temporal convolution; None: 1, and with a residual around the unit.
         data_graph, dropout: of the graph convolution.
 
     Shapes: `[B, T, J, C_in] -> [B, ceil(T / stride), J, C_out]`.
@@ -93,13 +95,7 @@ class GraphTemporalUnit(nn.Module):
         super().__init__()
         self.graph = AdaptiveGraphConvolution(in_channels, out_channels, topology, data_graph, dropout)
         self.temporal = TemporalConvolution(out_channels, kernel_size, stride or 1, causal)
-        self.residual: nn.Module | None = None
-        if stride is None:
-            self.residual = nn.Identity()
-            if in_channels != out_channels:
-                linear = Linear(in_channels, out_channels, bias=False)
-                nn.init.normal_(linear.weight, std=math.sqrt(2.0 / out_channels))
-                self.residual = nn.Sequential(linear, ChannelNorm(out_channels))
+        self.residual = residual_path(in_channels, out_channels) if stride is None else None
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.temporal(self.graph(x))

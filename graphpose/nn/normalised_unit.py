@@ -6,16 +6,26 @@ all axes but the channels, so the layer needs no bias of its own.
 
 from __future__ import annotations
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from graphpose.errors import ConfigError
 
 __all__ = ["check_unit", "normalised_unit"]
 
 
+class _FrameNorm(nn.BatchNorm1d):
+    """`torch.nn.BatchNorm1d`, also of a batch that is a single frame, as an epoch may end: the running statistics serve there."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.numel() == self.num_features:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)
+
+
 def normalised_unit(layer: nn.Module, channels: int, dropout: float) -> nn.Sequential:
     """`layer`, which gives `channels`, and what follows it."""
-    return nn.Sequential(layer, nn.BatchNorm1d(channels), nn.ReLU(), nn.Dropout(dropout))
+    return nn.Sequential(layer, _FrameNorm(channels), nn.ReLU(), nn.Dropout(dropout))
 
 
 def check_unit(option: str, channels: int, dropout: float) -> None:

@@ -75,11 +75,10 @@ class TrajectoryPrior(nn.Module):
     the machine.
     """
 
-    def __init__(
-        self, channels: int, frames: int, relation: str = "trajectory", index_free: bool = False
-    ) -> None:
+    def __init__(self, channels: int, frames: int, relation: str = "trajectory", index_free: bool = False) -> None:
         super().__init__()
-        needed, memory = 3 * frames**2 * torch.get_default_dtype().itemsize, machine_memory()
+        matrices = 8 if index_free else 3  # index-free ones keep tables of distances instead of learned matrices
+        needed, memory = matrices * frames**2 * torch.get_default_dtype().itemsize, machine_memory()
         if memory is not None and needed > memory:
             raise ConfigError(
                 f"frames={frames}: the trajectory prior relates every frame to every other and needs {gibibytes(needed)} "

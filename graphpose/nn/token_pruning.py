@@ -71,9 +71,12 @@ class TokenPruning:
         return self.select(tokens.detach(), block)
 
     def select(self, tokens: Tensor, block: TransformerBlock | None) -> Tensor:
-        """Tokens [B, T, J, C] -> kept frames [B, M]: those of highest score."""
-        order = self.score(tokens, block).argsort(dim=1, descending=True, stable=True)
-        return order[:, : self.kept].sort(dim=1).values
+        """Tokens [B, T, J, C] -> kept frames [B, M]: those of highest score, of equal ones the earlier."""
+        score = self.score(tokens, block)
+        rank = _exceeds(score).sum(dim=2)  # how many frames come before this one
+        number = torch.arange(score.shape[1], device=score.device)
+        places = torch.where(rank < self.kept, number, len(number))
+        return places.topk(self.kept, dim=1, largest=False, sorted=True).values
 
     def score(self, tokens: Tensor, block: TransformerBlock | None) -> Tensor:
         """Tokens [B, T, J, C] -> how much each frame counts [B, T]."""
@@ -131,12 +134,8 @@ class DensityPeakPruning(TokenPruning):
         distance = pairwise_distance(features) / math.sqrt(features.shape[-1])
         nearest = distance.topk(min(self.neighbours, distance.shape[-1]), dim=-1, largest=False).values
         density = torch.exp(-nearest.square().mean(dim=-1))  # [B, T]
-        number = torch.arange(density.shape[1], device=density.device)
-        earlier = number[None, :] < number[:, None]
-        mine, others = density.unsqueeze(-1), density.unsqueeze(-2)
-        denser = (others > mine) | ((others == mine) & earlier)  # [B, T, T]
         largest = distance.flatten(1).amax(dim=1)[:, None, None]
-        return density * torch.where(denser, distance, largest).amin(dim=-1)
+        return density * torch.where(_exceeds(density), distance, largest).amin(dim=-1)
 
 
 @register_pruning("uniform")
@@ -164,11 +163,12 @@ class MotionPruning(TokenPruning):
         path = torch.cat([steps.new_zeros(len(steps), 1), steps.cumsum(dim=1)], dim=1)  # [B, T]
         part = torch.arange(self.kept, device=path.device)
         goals = path[:, -1:] * (2 * part + 1) / (2 * self.kept)  # [B, M]
-        after = torch.searchsorted(path, goals.contiguous()).clamp(max=frames - 1)
+        after = (path[:, None] < goals[:, :, None]).sum(dim=2).clamp(max=frames - 1)
         before = (after - 1).clamp(min=0)
         nearer = goals - path.gather(1, before) <= path.gather(1, after) - goals
         wanted = torch.where(nearer, before, after)
-        rising = (wanted - part).cummax(dim=1).values + part  # the earliest distinct frames
+        spare = (wanted - part)[:, None].expand(-1, self.kept, -1)
+        rising = part + torch.where(part <= part[:, None], spare, 0).amax(dim=2)  # the earliest distinct frames
         return torch.minimum(rising, part + frames - self.kept)
 
 
@@ -182,8 +182,17 @@ class AttentionPruning(TokenPruning):
         bias = None
         if block.prior is not None:
             tokens, bias = block.prior(tokens, None, 1)
-        _, weights = block.attention.forward_with_weights(block.attention_norm(tokens), bias, axis=1)  # [B * J, H, T, T]
+        _, weights = block.attention.forward_with_weights(
+            block.attention_norm(tokens), bias, axis=1
+        )  # [B * J, H, T, T]
         return weights.detach().mean(dim=(1, 2)).unflatten(0, (len(tokens), -1)).mean(dim=1)
+
+
+def _exceeds(value: Tensor) -> Tensor:
+    """Values [B, T] -> [B, T, T], true at (i, j) where j has the larger value, or an equal one and comes earlier."""
+    number = torch.arange(value.shape[1], device=value.device)
+    mine, others = value.unsqueeze(2), value.unsqueeze(1)
+    return (others > mine) | ((others == mine) & (number < number[:, None]))
 
 
 def pairwise_distance(features: Tensor) -> Tensor:

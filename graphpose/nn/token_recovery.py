@@ -67,9 +67,9 @@ class CrossAttentionRecovery(TokenRecovery):
 
     def forward(self, tokens: Tensor, kept: Tensor, frames: int, decode: Decode) -> Tensor:
         """See `TokenRecovery`; which frames were kept is told by the tokens themselves."""
-        memory = tokens.transpose(1, 2)  # [B, J, M, C]
-        recovered = self.queries + self.cross_attention(self.queries, memory)  # [B, J, T, C]
-        return decode(recovered.transpose(1, 2))
+        memory = tokens.transpose(1, 2).flatten(0, 1)  # [B * J, M, C]
+        recovered = self.queries + self.cross_attention(self.queries, memory)  # [B * J, T, C]
+        return decode(recovered.unflatten(0, (len(tokens), -1)).transpose(1, 2))
 
 
 class InterpolationRecovery(TokenRecovery):
@@ -85,7 +85,7 @@ class InterpolationRecovery(TokenRecovery):
         after = (kept[:, None] < number[:, None]).sum(dim=2).clamp(max=last)  # [B, T], the first kept frame from t on
         before = (after - (kept.gather(1, after) > number).long()).clamp(min=0)
         start, end = kept.gather(1, before), kept.gather(1, after)
-        share = ((number - start) / (end - start).clamp(min=1)).clamp(0, 1).to(poses.dtype)  # 0 where start is end
+        share = ((number - start).to(poses) / (end - start).clamp(min=1)).clamp(0, 1)  # any where start is end
 
         def take(place: Tensor) -> Tensor:
             return torch.take_along_dim(poses, place[:, :, None, None], dim=1)

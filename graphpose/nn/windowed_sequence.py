@@ -33,7 +33,7 @@ class _Convolution(Protocol):
     stride: int
     left: int
 
-    def unpadded(self, x: Tensor, stride: int = 1, dilation: int = 1) -> Tensor: ...
+    def convolve(self, x: Tensor, stride: int = 1, dilation: int = 1) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -121,12 +121,12 @@ class WindowedSequence:
             if not count:
                 return self.left[:, :, :0]
             read = self.take(first * s - left, (count - 1) * s + k)
-            return convolution.unpadded(read.flatten(0, 1), stride=s).unflatten(0, read.shape[:2])
+            return convolution.convolve(read.flatten(0, 1), stride=s).unflatten(0, read.shape[:2])
 
         shared = self.shared[:, :0]
         if a < n:
             padded = F.pad(self.shared, (0, 0, 0, 0, left * self.step, (k - 1 - left) * self.step))
-            shared = convolution.unpadded(padded, dilation=self.step)
+            shared = convolution.convolve(padded, dilation=self.step)
         return WindowedSequence(shared, windowed(0, a), windowed(n - b, b), n, self.step * s)
 
     def plus(self, other: WindowedSequence, stride: int = 1, offset: int = 0) -> WindowedSequence:

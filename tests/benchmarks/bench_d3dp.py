@@ -21,7 +21,7 @@ import torch
 
 from graphpose.config import DataConfig
 from graphpose.datasets import Views, prepare_clips, split_clips, view_clip
-from graphpose.engine import training_data
+from graphpose.engine.evaluation import training_data
 from graphpose.metrics import j_best, mpjpe, p_best
 from graphpose.models import load, read_metadata
 from graphpose.models.d3dp import D3DP
@@ -39,7 +39,7 @@ class Seen(NamedTuple):
     root: torch.Tensor
 
 
-def test_clips(model: D3DP, settings: DataConfig, limit: int | None) -> list[Seen]:
+def clips_of_test_part(model: D3DP, settings: DataConfig, limit: int | None) -> list[Seen]:
     """The views of the test clips, or of all clips when the split names none."""
     clips = prepare_clips(settings, skeleton=model.skeleton)
     split = settings.split
@@ -105,7 +105,7 @@ def main() -> None:
     settings = training_data(given.checkpoint, read_metadata(given.checkpoint)["config"])
     if given.data:
         settings.paths[:] = given.data
-    clips = test_clips(model, settings, given.clips)
+    clips = clips_of_test_part(model, settings, given.clips)
     print(f"{len(clips)} clips, {sum(clip.y[..., 0, 0].numel() for clip in clips)} frames in all views", flush=True)
     rows = run(model, clips, settings.views.focal, given.steps, given.hypotheses, given.flip)
     if given.json:

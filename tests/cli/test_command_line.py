@@ -85,6 +85,7 @@ def refused(capsys: pytest.CaptureFixture[str], code: int, *words: str) -> str:
 def test_the_commands_are_these() -> None:
     expected = {
         "train",
+        "ablate",
         "compare",
         "evaluate",
         "predict",

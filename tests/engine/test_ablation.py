@@ -273,7 +273,7 @@ def test_cells_in_processes_of_their_own_stop_together_and_go_on(tmp_path: Path)
 
 def stop_when(condition: Callable[[], bool], ended: Any, result: list[Finished]) -> None:
     """Takes what `ended` gives until the condition holds, then stops it as Ctrl-C does."""
-    pid, before = os.getpid(), signal.signal(signal.SIGINT, signal.default_int_handler)
+    pid = os.getpid()
 
     def interrupt(*_: object) -> None:
         if condition() or time.monotonic() > limit:
@@ -289,7 +289,6 @@ def stop_when(condition: Callable[[], bool], ended: Any, result: list[Finished])
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, alarm)
-        signal.signal(signal.SIGINT, before)
 
 
 def test_a_process_that_fails_says_what_went_wrong(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from sklearn.linear_model import Ridge
 import graphpose
 from graphpose.analysis import read_history
 from graphpose.cli.main import main
-from graphpose.config import TrainConfig
-from graphpose.datasets import PoseDataModule, Views, flip_points, view_clip
+from graphpose.config import DataConfig, TrainConfig
+from graphpose.datasets import PoseDataModule, Views, flip_points, prepare_store, view_clip
 from graphpose.engine import closed_form, evaluate_clips, train
 from graphpose.errors import ConfigError, DataError
 from graphpose.formats import write
@@ -104,6 +104,20 @@ def test_training_twice_gives_the_same_weights_whatever_the_optimiser_is_told(
     weights = [graphpose.load(run.last).state_dict() for run in runs]
     for other in weights[1:]:
         assert all(torch.equal(weights[0][key], other[key]) for key in other)
+
+
+def test_clips_of_a_store_give_the_same_weights(
+    walkers: list[MotionClip], ridge_config: Config, tmp_path: Path
+) -> None:
+    (tmp_path / "files").mkdir()
+    paths = [str(write(clip, tmp_path / "files" / f"{clip.name}.npz").parent) for clip in walkers][:1]
+    prepare_store(DataConfig(paths=paths), tmp_path / "store")
+    runs = [
+        train(ridge_config(data__paths=[path], run__output=f"{path}_run"), progress=False)
+        for path in (paths[0], str(tmp_path / "store"))
+    ]
+    one, other = (graphpose.load(run.last).state_dict() for run in runs)
+    assert all(torch.equal(one[key], other[key]) for key in one) and runs[0].metrics == runs[1].metrics
 
 
 def test_noise_and_missing_keypoints_are_trained_on(

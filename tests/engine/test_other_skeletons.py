@@ -163,6 +163,19 @@ def test_predictions_on_another_skeleton(free: Path, tmp_path: Path) -> None:
         predict(model, x)
 
 
+def test_a_clip_is_mapped_to_the_skeleton_of_the_training_on_request(free: Path, tmp_path: Path, data: Path) -> None:
+    more = Skeleton.from_parents([-1, 0, 1, 0, 3, 0], [*FIVE.joints, "head"], FIVE.pairs, name="more")
+    clip = MotionClip(more, 30.0, keypoints=0.1 * torch.randn(12, 6, 2), name="walk")
+    model, bound = load(free), load(weights(tmp_path, "ktpformer", {"paths": [str(data)]}))
+    assert predict_clip(model, clip).skeleton == more
+    mapped = predict_clip(model, clip, mapped=True)
+    assert mapped.skeleton == FIVE and clip.keypoints is not None
+    torch.testing.assert_close(mapped.positions, predict(model, clip.keypoints[:, :5]))
+    assert predict_clip(bound, clip).skeleton == FIVE
+    with pytest.raises(ConfigError, match="each joint of 'five'"):
+        predict_clip(bound, clip, mapped=False)
+
+
 def test_the_command_line(free: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     LEGS.save(tmp_path / "legs.yaml")
     data = ["--data", str(tmp_path / "data"), "--data.skeleton", str(tmp_path / "legs.yaml"), "--data.frames", "5"]

@@ -158,6 +158,18 @@ def test_baselines_learn_a_rule(name: str) -> None:
     assert errors[-1] < 0.25 * errors[0]
 
 
+@pytest.mark.parametrize("name", ["residual_mlp", "videopose3d"])
+def test_a_single_frame_is_a_batch_too(name: str) -> None:
+    """The last batch of an epoch may be one window of one frame, which has no variance."""
+    model = create(name, FIVE, frames=1, dropout=0.0).train()
+    x = torch.randn(1, 1, 5, 2)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    lifted = model.lift(x)
+    torch.testing.assert_close(lifted, model.eval().lift(x))
+    lifted.sum().backward()
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
 def test_ridge_is_the_regression_of_scikit_learn() -> None:
     model = create("ridge", FIVE, frames=4, alpha=3.0, in_features=3).double()
     assert isinstance(model, RidgeRegression)

@@ -114,7 +114,7 @@ def test_relabelled_joints_give_the_relabelled_pose(name: str) -> None:
     state = model.state_dict()
     for key, value in state.items():
         for axis, size in enumerate(value.shape):
-            if size in (5, 10, 15):  # joints, or joints and what belongs to each
+            if model.bound_to_skeleton and size in (5, 10, 15):  # joints, or joints and what belongs to each
                 moved = [size // 5 * joint + part for joint in order for part in range(size // 5)]
                 value = value.index_select(axis, torch.tensor(moved))
         state[key] = value

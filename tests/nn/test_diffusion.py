@@ -12,8 +12,7 @@ import torch
 from shared import shared_path
 
 from graphpose.errors import ConfigError, DataError
-from graphpose.geometry import Camera
-from graphpose.geometry.reprojection import place_root, reprojection_error
+from graphpose.geometry import Camera, place_root, reprojection_error
 from graphpose.nn.aggregation import aggregate
 from graphpose.nn.diffusion import NoiseSchedule
 from graphpose.nn.diffusion_samplers import SAMPLERS, ddim, dpm_solver

@@ -4,7 +4,10 @@
   graphpose evaluate best.safetensors --data other/ --part all --protocol published --out results/
   graphpose evaluate best.safetensors --data other/ --common_joints 14 --alignment clip-scale --keypoint_noise 0.01
 
-The data settings are those of the training (kept in the checkpoint) unless options replace them.
+  graphpose evaluate free.safetensors --data hands/ --data.skeleton hand21 --data.frames 81
+
+The data settings are those of the training (kept in the checkpoint) unless options replace them. Clips are mapped to the
+model's skeleton; a model that is bound to none is put on the one that --data.skeleton names.
 """
 
 from __future__ import annotations

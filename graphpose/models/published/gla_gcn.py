@@ -44,7 +44,13 @@ class PyramidFamily(Family):
 
 
 def gla_gcn_name(key: str) -> str:
-    key = re.sub(r"^layers_tcngcn\.(\d+)\.", lambda found: f"levels.{int(found[1]) // 2}.{int(found[1]) % 2}.", key)
+    """A published key (after `gla_gcn_sizes`) -> ours; units 2 i and 2 i + 1 are the two of level i."""
+
+    def level(found: re.Match[str]) -> str:
+        number = int(found[1])
+        return f"levels.{number // 2}.{'strided' if number % 2 else 'unit'}."
+
+    key = re.sub(r"^layers_tcngcn\.(\d+)\.", level, key)
     for published, ours in (
         ("data_bn.", "input_norm."),
         ("expand_gcn.", "expand."),
@@ -63,6 +69,7 @@ def gla_gcn_name(key: str) -> str:
 
 
 def gla_gcn_sizes(state: StateDict) -> dict[str, Any]:
+    """Sizes from the shapes; rewrites `state` for layers without biases before BatchNorms and with joined partitions."""
     joints = state["expand_gcn.gcn1.PA"].shape[1]
     channels, _, kernel_size, _ = state["expand_gcn.tcn1.conv.weight"].shape
     in_features = state["expand_gcn.gcn1.conv_d.0.weight"].shape[1]
