@@ -11,6 +11,7 @@ summary)` on it. The registry finds it, the contract tests run on it and the com
 """
 
 from graphpose.models.checkpoint import load, read_metadata, save
+from graphpose.models.hourglass import hourglass
 from graphpose.models.lifter import Lifter, LifterConfig
 from graphpose.models.published import from_published, published_families
 from graphpose.models.registry import available, create, describe, register
@@ -26,6 +27,7 @@ __all__ = [
     "describe",
     "from_published",
     "hosts",
+    "hourglass",
     "load",
     "published_families",
     "read_metadata",

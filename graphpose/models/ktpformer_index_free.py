@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from graphpose.errors import ConfigError
 from graphpose.models.ktpformer import KTPFormer, KTPFormerConfig
 from graphpose.models.registry import register
 
@@ -36,17 +35,10 @@ class IndexFreeKTPFormerConfig(KTPFormerConfig):
         prior: "kpa+tpa", one of them, or any relations joined by "+".
         prior_place: "front" (as published), "blocks" (message passing before every block), or "bias" (every attention is biased
             by the distance along the relation).
-        index_free: true.
+        index_free: true; false gives KTPFormer.
     """
 
     index_free: bool = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.index_free:
-            raise ConfigError(
-                "expected index_free = true (got false); the model with parameters for each joint is 'ktpformer'"
-            )
 
 
 @register(

@@ -157,6 +157,13 @@ def test_on_another_number_of_frames() -> None:
         model.on(frames=0)
 
 
+def test_it_is_ktpformer_by_another_option() -> None:
+    own, same = free(), create("ktpformer", FIVE, frames=6, index_free=True, **SMALL["ktpformer"]).eval()
+    same.load_state_dict(own.state_dict())
+    x = torch.randn(2, 6, 5, 2)
+    torch.testing.assert_close(same.lift(x), own.lift(x), rtol=0, atol=0)
+
+
 def test_bound_models_say_what_they_are_bound_to() -> None:
     bound = create("ktpformer", FIVE, frames=6, **SMALL["ktpformer"])
     with pytest.raises(ConfigError, match=r"each joint of 'custom' .* 'coco17'.*index_free=True"):
@@ -165,8 +172,6 @@ def test_bound_models_say_what_they_are_bound_to() -> None:
         bound.on(frames=9)
     with pytest.raises(SkeletonError, match="coco17"):
         free().on("coco18")
-    with pytest.raises(ConfigError, match=r"expected index_free = true .*'ktpformer'"):
-        create("ktpformer_index_free", FIVE, index_free=False)
 
 
 def test_keypoints_of_another_skeleton_are_refused_until_the_model_is_on_it() -> None:
