@@ -105,7 +105,12 @@ def _panel(axes: Axes, table: AblationTable, places: list[tuple[float, Row]], me
         axes.plot([mean, mean], [y - 0.33, y + 0.33], color=colour, linewidth=3.2, solid_capstyle="butt", zorder=3)
         if len(values) > 1:
             shape = "X" if place is None else _MARKERS[place % len(_MARKERS)]
-            style: dict[str, Any] = {"markersize": 6.0, "markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 1.4}
+            style: dict[str, Any] = {
+                "markersize": 6.0,
+                "markerfacecolor": "white",
+                "markeredgecolor": colour,
+                "markeredgewidth": 1.4,
+            }
             axes.plot(values, [y] * len(values), marker=shape, linestyle="none", zorder=4, gid="seeds", **style)
     for host, lines in ends.items():
         of = next((row for row in table.rows if (row.host, row.prior) == (host, table.reference)), None)

@@ -136,7 +136,7 @@ def accuracies(args: argparse.Namespace) -> None:
     print(f"{'pruning':14s}  {'recovery':16s}  FLOPs saved   MPJPE mm    cost mm")
     print(f"{'-':14s}  {'-':16s}  {0:9.1f} %   {whole:8.2f}   {0:8.2f}", flush=True)
     windows = training_windows(args.checkpoint, args.data, host) if args.fit else None
-    for prune in available_prunings():
+    for prune in args.prune:
         for recover in ("interpolation", "cross-attention"):
             if recover == "cross-attention" and windows is None:
                 continue
@@ -159,6 +159,7 @@ def main() -> None:
     parser.add_argument("--no-time", action="store_true", help="count only")
     parser.add_argument("--checkpoint", type=Path, help="a trained host: measure the error on the same weights")
     parser.add_argument("--data", help="clips to evaluate it on")
+    parser.add_argument("--prune", nargs="+", choices=available_prunings(), default=available_prunings())
     parser.add_argument("--fit", type=int, default=0, help="steps in which the cross-attention learns to recover")
     args = parser.parse_args()
     if (args.checkpoint is None) != (args.data is None):
