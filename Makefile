@@ -32,7 +32,7 @@ $(PY):
 
 $(INSTALLED): pyproject.toml constraints.txt | $(PY)
 	@echo "== installing into $(VENV) (a few minutes, once)"
-	$(PY) -m pip install -c constraints.txt -e ".[viz,c3d,mat,store,dev]"
+	$(PY) -m pip install -c constraints.txt -e ".[viz,c3d,mat,store,diffusion,dev]"
 	@touch $@
 
 # Also tries again without pip's cache: a wheel in it may have been built for another torch.
