@@ -98,12 +98,11 @@ class Hourglass(Lifter):
         channels = host.config.channels
         self.token_embedding = nn.Parameter(torch.zeros(config.tokens, channels))
         self.recovery = None
-        self.bound_to_skeleton, self.bound_to_frames = host.bound_to_skeleton, host.bound_to_frames
+        self.bound_to_skeleton = host.bound_to_skeleton  # but bound to T: M of T frames are kept
         if config.output == "centre":
             self.lifts = "centre"
         else:
             self.recovery = create_recovery(config.recover, channels, host.config.heads, config.frames)
-            self.bound_to_frames = host.bound_to_frames or self.recovery.bound_to_frames
 
     def lift(self, x: Tensor) -> Tensor:
         self.check_input(x)

@@ -115,8 +115,8 @@ class IndexFreeFramePosition(nn.Module):
 class IndexFreePrior(GraphPrior):
     """`GraphPrior` whose parameters are functions of distance, neighbours and place in the tree; both paths work on it.
 
-    It starts where the published layer does: strengths at 1e-6, W_self and W_neighbour as there, and one random modulation of
-    the published size for all nodes, from which the steps of W lead away (they start at 0).
+    It starts where the indexed layer does: strengths at 1e-6, W_self and W_neighbour as there, and a modulation of 1 for all
+    nodes, from which the steps of W lead away (they start at 0).
 
     On a relation of frames the grid path takes samples of any length; the edge path sees samples of `frames` frames.
 
@@ -156,11 +156,10 @@ class IndexFreePrior(GraphPrior):
         self.strength = nn.Parameter(torch.empty(FARTHEST[self.axis] + 2))
 
     def reset_node_parameters(self) -> None:
-        """Strengths of 1e-6, and the modulation that the published layer draws for one node, for all nodes."""
+        """Strengths of 1e-6 and modulations of 1, as the indexed layer has them."""
         nn.init.constant_(self.strength, 1e-6)
         nn.init.zeros_(self.modulation)
-        bound = math.sqrt(12.0 / (self.nodes + self.out_channels))  # xavier with gain sqrt(2) for [n, C_out]
-        nn.init.uniform_(self.modulation[0], -bound, bound)
+        nn.init.ones_(self.modulation[0])
 
     def topology(self, n: int | None = None) -> Tensor:
         """A = sym(L + G) [n, n]."""

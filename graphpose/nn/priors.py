@@ -86,11 +86,12 @@ class TrajectoryPrior(nn.Module):
                 "without 'tpa' (model.options.prior)"
             )
         if index_free:
-            layers = [IndexFreePrior(channels, channels, relation, NOBODY, frames) for _ in range(2)]
+            layers: list[GraphPrior] = [IndexFreePrior(channels, channels, relation, NOBODY, frames) for _ in range(2)]
         else:
             topology = trajectory_topology(frames, relation)
             layers = [GraphPrior(channels, channels, topology) for _ in range(2)]
-        self.layers = nn.ModuleList([PriorLayer(layer) for layer in layers])
+        first, last = layers
+        self.layers = nn.ModuleList([PriorLayer(first, gain=1.0), PriorLayer(last)])
 
     def forward_grid(self, x: Tensor, nodes: Tensor | None = None) -> Tensor:
         y = x

@@ -29,13 +29,7 @@ Decode = Callable[[Tensor], Tensor]
 
 
 class TokenRecovery(nn.Module, ABC):
-    """Base: tokens of kept frames to poses of all frames.
-
-    Attributes:
-        bound_to_frames: has parameters of single frames, so T is fixed.
-    """
-
-    bound_to_frames: bool
+    """Base: tokens of kept frames to poses of all frames."""
 
     @abstractmethod
     def forward(self, tokens: Tensor, kept: Tensor, frames: int, decode: Decode) -> Tensor:
@@ -58,8 +52,6 @@ class CrossAttentionRecovery(TokenRecovery):
         frames: T.
     """
 
-    bound_to_frames = True
-
     def __init__(self, channels: int, heads: int, frames: int) -> None:
         super().__init__()
         self.queries = nn.Parameter(torch.zeros(frames, channels))
@@ -74,8 +66,6 @@ class CrossAttentionRecovery(TokenRecovery):
 
 class InterpolationRecovery(TokenRecovery):
     """Linear in time between the poses of kept frames."""
-
-    bound_to_frames = False
 
     def forward(self, tokens: Tensor, kept: Tensor, frames: int, decode: Decode) -> Tensor:
         """See `TokenRecovery`."""
