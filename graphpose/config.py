@@ -315,6 +315,23 @@ class TrainConfig:
         path = find_recipe(name_or_path)
         return cls.from_dict(load_settings(path), source=str(path))
 
+    def overridden(self, values: Mapping[str, Any]) -> tuple[TrainConfig, dict[str, Any]]:
+        """The same with nested `values` in place of its settings, key by key, and the model's options that fell away.
+
+        Another `model.name` takes none of the options of the model here, whether it knows them or not: it has its own
+        defaults, and the options among `values`. Empty options (`{}`, of the model too) clear those here.
+        """
+        base = self.to_dict()
+        given = values.get("model", {})
+        options = given.get("options")
+        dropped: dict[str, Any] = {}
+        if given.get("name", self.model.name) != self.model.name:
+            dropped, base["model"]["options"] = base["model"]["options"], {}
+        for section, key in (("model", "options"), ("optim", "loss_options"), ("data", "reader_options")):
+            if values.get(section, {}).get(key, None) == {}:
+                base[section][key] = {}
+        return TrainConfig.from_dict(merge(base, values)), {} if options == {} else dropped
+
     def to_dict(self) -> dict[str, Any]:
         """Nested dictionaries, lists and scalars; `from_dict` gives an equal configuration back."""
         return dict(plain(self))

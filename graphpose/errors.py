@@ -19,6 +19,7 @@ __all__ = [
     "SkeletonError",
     "nearest",
     "unknown_name",
+    "unknown_names",
 ]
 
 
@@ -76,7 +77,20 @@ def unknown_name(kind: str, name: str, choices: Iterable[str]) -> str:
     >>> unknown_name("joint", "Rhipp", ["Rhip", "Lhip"])
     "unknown joint 'Rhipp' (did you mean 'Rhip'?); choose from: Rhip, Lhip"
     """
+    return unknown_names(kind, [name], choices)
+
+
+def unknown_names(kind: str, unknown: Iterable[str], choices: Iterable[str]) -> str:
+    """The same for one or more unknown names, in one sentence.
+
+    >>> unknown_names("key", ["chanels", "x"], ["channels", "depth"])
+    "unknown keys 'chanels' (did you mean 'channels'?), 'x'; choose from: channels, depth"
+    """
     names = [str(choice) for choice in choices]
-    close = nearest(name, names)
-    hint = f" (did you mean {close!r}?)" if close is not None else ""
-    return f"unknown {kind} {name!r}{hint}; choose from: {', '.join(names) if names else 'nothing is registered'}"
+    told = []
+    for name in unknown:
+        close = nearest(name, names)
+        told.append(f"{name!r} (did you mean {close!r}?)" if close is not None else repr(name))
+    plural = "s" if len(told) > 1 else ""
+    known = ", ".join(names) if names else "nothing is registered"
+    return f"unknown {kind}{plural} {', '.join(told)}; choose from: {known}"

@@ -33,12 +33,12 @@ def find_recipe(name_or_path: str | Path, kind: str = "") -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
-    names = recipes(kind)
+    names, noun = recipes(kind), kind.removesuffix("s") or "recipe"
     if str(name_or_path) in names:
         return _RECIPES / kind / f"{name_or_path}.yaml"
     if path.suffix in (".yaml", ".yml") or len(path.parts) > 1:
-        raise ConfigError(f"{path}: no such file; bundled recipes are {', '.join(names)}")
-    raise ConfigError(unknown_name("recipe", str(name_or_path), names))
+        raise ConfigError(f"{path}: no such file; bundled {noun}s are {', '.join(names)}")
+    raise ConfigError(unknown_name(noun, str(name_or_path), names))
 
 
 class _Loader(yaml.SafeLoader):

@@ -14,7 +14,7 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeVar, Union
 
-from graphpose.errors import ConfigError, GraphposeError, unknown_name
+from graphpose.errors import ConfigError, GraphposeError, unknown_name, unknown_names
 
 __all__ = ["build", "field_paths", "plain"]
 
@@ -79,11 +79,11 @@ def _dataclass(kind: type, values: Any, path: str) -> Any:
     hints = typing.get_type_hints(kind)
     names = [field.name for field in dataclasses.fields(kind) if field.init]
     arguments: dict[str, Any] = {}
-    faults: list[str] = []
+    unknown = [key for key in values if key not in names]
+    faults = [(f"{path}: " if path else "") + unknown_names("key", unknown, names)] if unknown else []
     for key, value in values.items():
         here = f"{path}.{key}" if path else str(key)
         if key not in names:
-            faults.append(f"{path}: {unknown_name('key', key, names)}" if path else unknown_name("key", key, names))
             continue
         try:
             arguments[key] = _value(hints[key], value, here)

@@ -1,9 +1,14 @@
-"""Batch normalisation of poses whose channels come last.
+"""Batch normalisation whose running statistics are right from the first step, and of poses whose channels come last.
 
     y = gamma (x - mean) / sqrt(var + eps) + beta
+    running <- (1 - m) running + m batch,   m = max(0.1, 1 / n) at step n
 
-`ChannelNorm` has one mean, variance, gamma and beta a channel (statistics over clips, frames and joints), `JointNorm` one for each
-channel of each joint (statistics over clips and frames). In training mode the statistics are the batch's, as in PyTorch.
+PyTorch has m = 0.1 from the start, so that what the statistics begin with (mean 0, variance 1) counts for a hundred steps: where
+the true variance is far from 1, a short training is then evaluated as another network than the one that was trained. Here the first
+ten batches are averaged evenly. Training itself sees the statistics of the batch, as in PyTorch.
+
+`BatchNorm` is `torch.nn.BatchNorm1d` otherwise; `ChannelNorm` has one mean, variance, gamma and beta a channel (statistics over
+clips, frames and joints), `JointNorm` one for each channel of each joint (statistics over clips and frames).
 
 Ioffe and Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift", ICML 2015.
 """
@@ -14,17 +19,39 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["ChannelNorm", "JointNorm"]
+__all__ = ["BatchNorm", "ChannelNorm", "JointNorm"]
 
 
-class ChannelNorm(nn.BatchNorm1d):
-    """`torch.nn.BatchNorm1d` for `[..., C] -> [..., C]`."""
+class BatchNorm(nn.BatchNorm1d):
+    """`torch.nn.BatchNorm1d` for `[N, C]` or `[N, C, T]`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert self.running_mean is not None and self.running_var is not None
+        assert self.num_batches_tracked is not None and self.momentum is not None
+        share = self.momentum
+        if self.training:
+            self.num_batches_tracked.add_(1)
+            share = max(share, 1.0 / int(self.num_batches_tracked))
+        return F.batch_norm(
+            x,
+            self.running_mean.flatten(),
+            self.running_var.flatten(),
+            self.weight.flatten(),
+            self.bias.flatten(),
+            self.training,
+            share,
+            self.eps,
+        )
+
+
+class ChannelNorm(BatchNorm):
+    """`[..., C] -> [..., C]`."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.reshape(-1, x.shape[-1])).view(x.shape)
 
 
-class JointNorm(nn.BatchNorm1d):
+class JointNorm(BatchNorm):
     """`[..., J, C] -> [..., J, C]`; parameters and running statistics are `[J, C]`, so they move with the joints."""
 
     def __init__(self, joints: int, channels: int) -> None:
@@ -36,18 +63,4 @@ class JointNorm(nn.BatchNorm1d):
         self.running_var = torch.ones(shape)
 
     def forward(self, x: Tensor) -> Tensor:
-        assert self.running_mean is not None and self.running_var is not None
-        assert self.num_batches_tracked is not None and self.momentum is not None
-        if self.training:
-            self.num_batches_tracked.add_(1)
-        y = F.batch_norm(
-            x.reshape(-1, self.num_features),
-            self.running_mean.view(-1),
-            self.running_var.view(-1),
-            self.weight.view(-1),
-            self.bias.view(-1),
-            self.training,
-            self.momentum,
-            self.eps,
-        )
-        return y.view(x.shape)
+        return super().forward(x.reshape(-1, self.num_features)).view(x.shape)

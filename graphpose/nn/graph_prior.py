@@ -28,6 +28,7 @@ from torch_geometric.nn.aggr import SumAggregation
 from torch_geometric.utils import remove_self_loops, sort_edge_index
 
 from graphpose.errors import DataError
+from graphpose.nn.batch_norm import ChannelNorm
 
 __all__ = ["GraphPrior", "PriorLayer"]
 
@@ -166,13 +167,12 @@ class PriorLayer(nn.Module):
     def __init__(self, convolution: GraphPrior, gain: float = 0.02) -> None:
         super().__init__()
         self.convolution = convolution
-        self.norm = nn.BatchNorm1d(convolution.out_channels)
+        self.norm = ChannelNorm(convolution.out_channels)
         nn.init.constant_(self.norm.weight, gain)
 
     def forward_grid(self, x: Tensor, nodes: Tensor | None = None) -> Tensor:
         """x [..., n, C_in] -> [..., n, C_out]."""
-        y = self.convolution.forward_grid(x, nodes)
-        return torch.relu(self.norm(y.reshape(-1, y.shape[-1]))).view(y.shape)
+        return torch.relu(self.norm(self.convolution.forward_grid(x, nodes)))
 
     def forward(self, x: Tensor, edge_index: Tensor, node: Tensor) -> Tensor:
         """x [N, C_in], edge_index [2, E], node [N] -> [N, C_out]."""

@@ -10,12 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphpose.errors import ConfigError
+from graphpose.nn.batch_norm import BatchNorm
 
 __all__ = ["check_unit", "normalised_unit"]
 
 
-class _FrameNorm(nn.BatchNorm1d):
-    """`torch.nn.BatchNorm1d`, also of a batch that is a single frame, as an epoch may end: the running statistics serve there."""
+class _FrameNorm(BatchNorm):
+    """`BatchNorm`, also of a batch that is a single frame, as an epoch may end: the running statistics serve there."""
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and x.numel() == self.num_features:

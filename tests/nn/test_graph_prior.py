@@ -145,7 +145,7 @@ def test_an_unknown_node_number_is_refused() -> None:
 
 
 def test_prior_layer_normalises_over_samples_and_nodes() -> None:
-    layer = PriorLayer(GraphPrior(2, 8, kinematic_topology(Skeleton.load("h36m17"))))
+    layer = PriorLayer(GraphPrior(2, 8, kinematic_topology(Skeleton.load("h36m17"))), gain=1.0)
     layer.train()
     y = layer.convolution.forward_grid(torch.randn(50, 17, 2)).reshape(-1, 8)
     out = layer.norm(y)
