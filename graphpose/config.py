@@ -246,6 +246,8 @@ class RunConfig:
         log_every: steps between two lines of the logs.
         deterministic: only algorithms that give the same result each time.
         output: folder for weights, settings and logs.
+        imports: modules of one's own to import before anything else, for the models, priors, relations and pruning rules that
+            they register; found on Python's path or in the current folder.
     """
 
     max_epochs: int | None = 200
@@ -261,6 +263,7 @@ class RunConfig:
     log_every: int = 50
     deterministic: bool = True
     output: str = "runs/train"
+    imports: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for name in ("max_epochs", "max_steps", "patience"):
@@ -353,7 +356,7 @@ class EvaluateConfig:
         part: which part of the split to evaluate on; "all" is every clip of `data.paths`; null is "test" where the
             split names one, else "all".
         protocol: "exact" counts every frame once; "published" repeats the published scripts' habits, for comparison.
-        flip: average with the mirrored prediction of the mirrored input.
+        flip: average with the mirrored prediction of the mirrored input; models that draw hypotheses average in each step.
         alignment: what the prediction is scaled by before it is measured: "root" nothing (relative to the true root
             joint, the published MPJPE); "scale" the least-squares scale of each frame (MPJPE becomes N-MPJPE);
             "clip-scale" one of each clip and view, for bodies of another size than those of the training.
@@ -362,6 +365,11 @@ class EvaluateConfig:
         seed: of that noise; a clip and view get the same noise in whatever order and company they come.
         precision: as in training.
         accelerator: as in training.
+        hypotheses: poses that are drawn for each frame by a model that draws several (d3dp); null: as in the checkpoint.
+        steps: of the sampler that draws them; null: as in the checkpoint.
+        sampler: its name, "ddim" or "dpm-solver++"; null: as in the checkpoint.
+        aggregate: what makes one pose of them: "mean"; "jpma" (joint by joint what reprojects best) or "pose" (whole poses), by
+            the clips' cameras and an estimated root; with "-true-root" by the true one, as published; null: as in the checkpoint.
     """
 
     data: dict[str, Any] = field(default_factory=dict)
@@ -374,8 +382,15 @@ class EvaluateConfig:
     seed: int = 0
     precision: Literal["32-true", "64-true", "16-mixed", "bf16-mixed"] = "32-true"
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    hypotheses: int | None = None
+    steps: int | None = None
+    sampler: str | None = None
+    aggregate: Literal["mean", "jpma", "pose", "jpma-true-root", "pose-true-root"] | None = None
 
     def __post_init__(self) -> None:
+        for name in ("hypotheses", "steps"):
+            value = getattr(self, name)
+            _require(value is None or value >= 1, name, "at least 1", value)
         noise = self.keypoint_noise
         _require(math.isfinite(noise) and noise >= 0, "keypoint_noise", "at least 0", noise)
         _require(0 <= self.seed < 2**32, "seed", "a whole number in [0, 2^32)", self.seed)

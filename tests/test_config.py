@@ -88,6 +88,11 @@ def test_any_configuration_survives_yaml(
     [
         ({"dat": {}}, "unknown key 'dat' (did you mean 'data'?)"),
         ({"data": {"framez": 3}}, "data: unknown key 'framez' (did you mean 'frames'?)"),
+        (
+            {"data": {"views": {"azimuth": [1.0], "zzz": 0, "focal": 2.0}}},
+            "data.views: unknown keys 'azimuth' (did you mean 'azimuths'?), 'zzz'; choose from: kind, azimuths, distance, "
+            "height, focal, count",
+        ),
         ({"data": {"views": {"azimuth": [1.0]}}}, "data.views: unknown key 'azimuth' (did you mean 'azimuths'?)"),
         ({"data": {"frames": "many"}}, "data.frames: expected a whole number (got str 'many')"),
         ({"data": {"frames": True}}, "data.frames: expected a whole number (got bool True)"),

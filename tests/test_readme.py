@@ -19,6 +19,8 @@ from graphpose.cli.discovery import commands
 from graphpose.cli.main import main
 from graphpose.cli.parsing import parse
 from graphpose.config import TrainConfig, recipes
+from graphpose.graph import relations
+from graphpose.nn import prior_specification
 from graphpose.skeleton import Skeleton
 
 if sys.version_info >= (3, 11):
@@ -97,6 +99,8 @@ def test_python_blocks_run(block: Block, workplace: Path, monkeypatch: pytest.Mo
         published_weights(workplace / "best_epoch.bin")
     example = types.ModuleType("example")
     monkeypatch.setitem(sys.modules, "example", example)  # message passing classes look their module up
+    monkeypatch.setattr(relations, "_REGISTRY", dict(relations._REGISTRY))  # what a page registers goes with it
+    monkeypatch.setattr(prior_specification, "_OWN", dict(prior_specification._OWN))
     names: dict[str, Any] = example.__dict__
     exec(compile("\n" * block.line + block.text, str(ROOT / block.page), "exec"), names)
     for claimed, name in ((r"\[39, 17, 3\]", "poses"), (r"\[459, 64\]", "hidden")):

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
@@ -146,7 +146,16 @@ def _head(found: Comparison, short: list[str]) -> Iterator[str]:
         noise = f", noise {measured['keypoint_noise']:g}" if measured.get("keypoint_noise") else ""
         flip = "averaged" if measured.get("flip") else "off"
         seen = detections_text(measured.get("detections") or [])
-        yield f"{letter}  {name}: {result.get('model') or 'model not named'}, 2D {seen}{noise}, flip {flip}"
+        yield f"{letter}  {name}: {result.get('model') or 'model not named'}, 2D {seen}{noise}, flip {flip}{_drawn(measured)}"
+
+
+def _drawn(measured: Mapping[str, Any]) -> str:
+    """The hypotheses of a result; nothing for a model that draws none."""
+    drawn = measured.get("hypotheses")
+    if not drawn:
+        return ""
+    count = "" if drawn.get("hypotheses") is None else f"{drawn['hypotheses']} with steps {drawn.get('steps')}, "
+    return f", hypotheses {count}aggregate {drawn.get('aggregate')}"
 
 
 def _some_action_has_an_interval(found: Comparison) -> bool:

@@ -24,6 +24,7 @@ class Command:
         add_arguments: declares its arguments on a parser.
         run: does the work with the arguments that were given; returns the exit code, None for 0.
         shorthands: options that stand for longer ones, e.g. {"--output": "--run.output"}.
+        refusals: beginnings of options that it lacks although others have them, and what to do in their place.
     """
 
     words: tuple[str, ...]
@@ -32,6 +33,7 @@ class Command:
     add_arguments: Callable[[ArgumentParser], None]
     run: Callable[[Namespace], int | None]
     shorthands: Mapping[str, str] = field(default_factory=dict)
+    refusals: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -48,5 +50,8 @@ def commands() -> dict[tuple[str, ...], Command]:
         words = tuple(info.name.split("_"))
         text = inspect.cleandoc(module.__doc__ or "")
         shorthands = getattr(module, "SHORTHANDS", {})
-        found[words] = Command(words, text.splitlines()[0], text, module.add_arguments, module.run, shorthands)
+        refusals = getattr(module, "REFUSALS", {})
+        found[words] = Command(
+            words, text.splitlines()[0], text, module.add_arguments, module.run, shorthands, refusals
+        )
     return found

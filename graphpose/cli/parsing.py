@@ -173,6 +173,9 @@ def _one_line(text: str, words: Sequence[str], parser: ArgumentParser, command: 
     if not options:
         return f"unexpected argument {unknown[1].split()[0]!r}{see}"
     option = options[0].partition("=")[0]
+    for start, instead in command.refusals.items():
+        if option == start or option.startswith(f"{start}."):
+            return f"{option}: {instead}{see}"
     known = [*parser._option_string_actions, *command.shorthands]
     close = nearest(option, known)
     hint = f" (did you mean {close!r}?)" if close is not None else ""

@@ -65,15 +65,24 @@ def check_cells(config: AblationConfig) -> list[Cell]:
     """
     cells = config.cells()
     faults: dict[str, None] = {}
+    others: dict[str, list[Path]] = {}  # folders of other runs, by what is other there
     for cell in cells:
         with _collected(faults, cell):
             _check_model(cell, config.reference)
         with _collected(faults, cell):
             if unlike := differences(cell):
-                faults[
-                    f"{cell.folder} holds a run with other settings: {', '.join(unlike[:4])}; give another --output, the old "
-                    "settings, or remove the folder"
-                ] = None
+                others.setdefault(", ".join(unlike[:4]), []).append(cell.folder)
+    for unlike_there, folders in others.items():
+        many = len(folders) > 1
+        held = (
+            f"{folders[0]} and {len(folders) - 1} more of {len(cells)} cells hold runs"
+            if many
+            else f"{folders[0]} holds a run"
+        )
+        faults[
+            f"{held} with other settings: {unlike_there}; give another --output, the old settings, or remove the "
+            f"folder{'s' if many else ''}"
+        ] = None
     if faults:
         shown = list(faults)
         more = f"; and {len(shown) - 4} more" if len(shown) > 4 else ""

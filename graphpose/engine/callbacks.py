@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 import lightning.pytorch as L
-from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, Checkpoint, EarlyStopping
 
 from graphpose.engine.lifting_module import LiftingModule
 from graphpose.models import read_metadata, save
@@ -21,7 +21,6 @@ __all__ = [
     "GracefulInterrupt",
     "KeepWeights",
     "LastCheckpoint",
-    "ProgressBar",
     "StopTraining",
     "TrainingInterrupted",
 ]
@@ -135,15 +134,6 @@ class EarlyStop(EarlyStopping):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.wait_count >= self.patience:
             trainer.should_stop = True
-
-
-class ProgressBar(TQDMProgressBar):
-    """Lightning's bar, which ends its line when the training is interrupted, so that the message stands on its own."""
-
-    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        for bar in (self._val_progress_bar, self._train_progress_bar):
-            if bar is not None:
-                bar.close()
 
 
 class GracefulInterrupt(Callback):

@@ -22,21 +22,15 @@ from graphpose.config import DataConfig, EvaluateConfig, TrainConfig
 from graphpose.datasets import ClipView, Views, prepare_clips, split_clips, view_clip
 from graphpose.datasets.fingerprint import clip_digest, joined
 from graphpose.engine.device import autocast, pick_device, place_of
-from graphpose.engine.evaluated_input import (
-    annotation_of,
-    detections_of,
-    detections_text,
-    filled_frames,
-    known_frames,
-    noisy,
-    recording_of,
-)
+from graphpose.engine.evaluated_hypotheses import SETTINGS, Proposals, given_proposals, proposals_of
+from graphpose.engine.evaluated_input import annotation_of, filled_frames, known_frames, noisy, recording_of
+from graphpose.engine.measured import conditions_of, marks_of, measured_of
 from graphpose.engine.outcome import Evaluation, LiftedClip
 from graphpose.engine.protocols import PROTOCOLS, Lift, lift_by
 from graphpose.engine.seen_clips import seen_clips, warn_of_seen
 from graphpose.engine.windowed_lifting import lift_clips
 from graphpose.errors import CheckpointError, ConfigError, DataError, unknown_name
-from graphpose.metrics import ErrorTable, mean_pose, scale_to
+from graphpose.metrics import ErrorTable, scale_to
 from graphpose.metrics.hypotheses import ORACLES
 from graphpose.models import Lifter, load, read_metadata
 from graphpose.motion import MotionClip
@@ -44,7 +38,7 @@ from graphpose.skeleton import Skeleton
 from graphpose.skeleton.joint_sets import common_joints as joints_in_common
 from graphpose.structured import build, plain
 
-_OF_MODEL = ("protocol", "flip", "alignment", "common_joints", "keypoint_noise", "seed", "precision")
+_OF_MODEL = ("protocol", "flip", "alignment", "common_joints", "keypoint_noise", "seed", "precision", *SETTINGS)
 """The settings of `EvaluateConfig` that say how a model is measured, not which one on which clips."""
 
 __all__ = [
@@ -114,11 +108,15 @@ def evaluate_clips(
         clips: with 3D positions.
         views: the cameras.
         progress: show a progress bar.
-        settings: of `EvaluateConfig`: protocol, flip, alignment, common_joints, keypoint_noise, seed, precision.
+        settings: of `EvaluateConfig`: protocol, flip, alignment, common_joints, keypoint_noise, seed, precision, and for a
+            model that draws hypotheses (d3dp) hypotheses, steps, sampler, aggregate.
+
+    A model that draws hypotheses is measured by their aggregate; columns named "oracle" stand beside it.
 
     Raises:
         DataError: clips without 3D positions or on another skeleton.
-        ConfigError: an unknown setting or protocol. SkeletonError: common joints that the skeleton does not have.
+        ConfigError: an unknown setting or protocol, settings of hypotheses for a model without. SkeletonError: common joints
+            that the skeleton does not have.
     """
     return _evaluate(model, clips, views or Views(), _config(settings), None, progress)
 
@@ -132,17 +130,21 @@ def evaluate_hypotheses(
     progress: bool = True,
     **settings: Any,
 ) -> Evaluation:
-    """Evaluates a way of lifting that proposes several poses: measured is their mean, beside it what an oracle would reach.
+    """Evaluates a way of lifting that proposes several poses: measured is their aggregate, beside it what an oracle would reach.
+
+    >>> evaluate_hypotheses(model, model.propose, clips)  # of a d3dp model
 
     Args:
         model: whose skeleton, window length and features are used.
         propose: keypoints `[V, L, J, C]` of any length L (normalised) -> hypotheses `[H, V, L, J, 3]` (metres, relative to
             the root, on the CPU). Averaging over mirror images is its own affair; `flip` is only noted.
-        clips, views, progress, settings: as in `evaluate_clips`.
+        clips, views, progress, settings: as in `evaluate_clips`; `aggregate` is "mean" unless given, and hypotheses, steps and
+            sampler are for `propose` to decide.
 
-    Every column but those named "oracle" measures the mean of the hypotheses.
+    Every column but those named "oracle" measures the aggregate of the hypotheses.
     """
-    return _evaluate(model, clips, views or Views(), _config(settings), propose, progress)
+    config = _config(settings)
+    return _evaluate(model, clips, views or Views(), config, given_proposals(propose, config), progress)
 
 
 def _config(settings: dict[str, Any]) -> EvaluateConfig:
@@ -157,23 +159,23 @@ def _evaluate(
     clips: Sequence[MotionClip],
     views: Views,
     config: EvaluateConfig,
-    propose: Lift | None,
+    proposals: Proposals | None,
     progress: bool,
 ) -> Evaluation:
     skeleton = model.skeleton
-    annotation = annotation_of(clips)
-    measured = _measured(skeleton, clips, views, config, annotation)
+    if config.precision == "64-true":
+        model = copy.deepcopy(model).double()
+    proposals = proposals or proposals_of(model, config)
+    measured = measured_of(skeleton, clips, views, config, annotation_of(clips), proposals)
     errors = ErrorTable(
         skeleton,
         joints=measured["joints"],
-        oracles=() if propose is None else tuple(ORACLES),
+        oracles=() if proposals is None else tuple(ORACLES),
         averaging=config.protocol,
-        conditions=_conditions(measured, skeleton),
-        marks=_marks(measured),
+        conditions=conditions_of(measured, skeleton, proposals),
+        marks=marks_of(measured),
     )
     result = Evaluation(skeleton, errors, config.protocol, config.flip, measured=measured)
-    if config.precision == "64-true":
-        model = copy.deepcopy(model).double()
     counted_joints = torch.tensor([joint in measured["joints"] for joint in skeleton.joints])
     device, _ = place_of(model)
     digests = []
@@ -181,26 +183,30 @@ def _evaluate(
         digests.append(clip_digest(clip))
         known = known_frames(clip)
         seen = _seen(clip if known is None else filled_frames(clip, known), views, skeleton)
-        x = torch.stack([noisy(v, config.keypoint_noise, config.seed, digests[-1], i) for i, v in enumerate(seen)])
-        x = x[..., : model.in_features]  # [V, L, J, C]
+        points = torch.stack([noisy(v, config.keypoint_noise, config.seed, digests[-1], i) for i, v in enumerate(seen)])
+        x = points[..., : model.in_features]  # [V, L, J, C]
         target = torch.stack([one.y for one in seen if one.y is not None])
         with autocast(config.precision, device):
-            lift = propose or (lambda x: lift_clips(model, x, flip=config.flip)[None])
+            lift = proposals.propose if proposals else (lambda x: lift_clips(model, x, flip=config.flip)[None])
             whole, counted, frames = lift_by(config.protocol, lift, x, model.frames)
+        pose, lifted = counted[0], whole[0]
+        if proposals is not None:
+            pose = proposals.one_pose(clip.name, counted, seen, points, frames)
+            lifted = proposals.one_pose(clip.name, whole, seen, points, torch.arange(whole.shape[2]))
         truth = target[:, frames]
         visible = counted_joints.expand(len(frames), -1) & (True if known is None else known[frames, None])
-        counted = scale_to(counted, truth, config.alignment, visible)
+        pose, counted = (scale_to(one, truth, config.alignment, visible) for one in (pose, counted))
         if known is not None:
             target[:, ~known] = torch.nan  # nobody knows where the joints were
         for view in range(len(seen)):
             errors.add(
-                mean_pose(counted[:, view]),
+                pose[view],
                 truth[view],
                 subject=clip.subject,
                 action=clip.action,
                 name=clip.name,
                 visible=None if known is None else visible,
-                hypotheses=None if propose is None else counted[:, view],
+                hypotheses=None if proposals is None else counted[:, view],
                 view=view,
                 recording=recording_of(clip, digests[-1]),
             )
@@ -212,7 +218,7 @@ def _evaluate(
                     view,
                     clip.fps,
                     x[view],
-                    mean_pose(whole[:, view]),
+                    lifted[view],
                     target[view],
                     _up(seen[view]),
                 )
@@ -231,48 +237,6 @@ def _seen(clip: MotionClip, views: Views, skeleton: Skeleton) -> list[ClipView]:
     if seen[0].y is None:
         raise DataError(f"clip {clip.name!r} has no 3D positions to compare with; use `graphpose predict` to lift it")
     return seen
-
-
-def _measured(
-    skeleton: Skeleton, clips: Sequence[MotionClip], views: Views, config: EvaluateConfig, annotation: str | None
-) -> dict[str, Any]:
-    """How it is measured, for programs."""
-    number = config.common_joints
-    return {
-        "protocol": config.protocol,
-        "flip": config.flip,
-        "detections": sorted({detections_of(clip, views.kind) for clip in clips}),
-        "views": plain(views),
-        "keypoint_noise": config.keypoint_noise,
-        "seed": config.seed,
-        "alignment": config.alignment,
-        "skeleton": skeleton.name,
-        "common_joints": number,
-        "joints": list(skeleton.joints if number is None else joints_in_common(skeleton, number)),
-        "annotation": annotation,
-    }
-
-
-def _conditions(measured: dict[str, Any], skeleton: Skeleton) -> dict[str, str]:
-    """How it is measured, for the line above the tables."""
-    number = measured["common_joints"]
-    noise = measured["keypoint_noise"]
-    shown = {
-        "protocol": measured["protocol"],
-        "2D": detections_text(measured["detections"]) + (f" with noise {noise:g}" if noise else ""),
-        "flip": "averaged" if measured["flip"] else "off",
-        "alignment": measured["alignment"],
-        "joints": f"all {len(skeleton)} of {skeleton.name}" if number is None else f"the {number} common ones",
-    }
-    return shown if measured["annotation"] is None else {**shown, "annotation": measured["annotation"]}
-
-
-def _marks(measured: dict[str, Any]) -> list[str]:
-    """What no table may be read without."""
-    scaled = "" if measured["alignment"] == "root" else f"alignment {measured['alignment']}"
-    joints = "" if measured["common_joints"] is None else f"{measured['common_joints']} common joints"
-    noise = f"noise {measured['keypoint_noise']:g}" if measured["keypoint_noise"] else ""
-    return [mark for mark in (measured["annotation"] or "", scaled, joints, noise) if mark]
 
 
 def training_data(checkpoint: str | Path, config: dict[str, Any]) -> DataConfig:

@@ -28,7 +28,7 @@ class LiftedClip:
         fps: frames per second.
         x: `[L, J, 2 or 3]` normalised 2D, the model's input.
         predicted: `[L, J, 3]` metres, camera axes, relative to the true root; as predicted, before any scaling. Of
-            several hypotheses, their mean.
+            several hypotheses, their aggregate.
         target: `[L, J, 3]` metres.
         up: `[3]` the world's up in camera axes, None when the camera is not known.
     """

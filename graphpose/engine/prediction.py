@@ -16,7 +16,7 @@ from graphpose.datasets import Views, view_clip
 from graphpose.engine.device import pick_device
 from graphpose.engine.evaluation import training_data
 from graphpose.engine.windowed_lifting import lift_clips
-from graphpose.errors import DataError
+from graphpose.errors import DataError, FormatError, SkeletonError
 from graphpose.formats import read_all, write
 from graphpose.formats.registry import find_format
 from graphpose.models import Lifter, load, read_metadata
@@ -79,7 +79,15 @@ def predict_clip(model: Lifter, clip: MotionClip, *, flip: bool = True, mapped: 
         raise DataError(f"clip {clip.name!r} has no 2D keypoints to lift")
     theirs, own = clip.skeleton, model.skeleton
     if model.bound_to_skeleton if mapped is None else mapped:
-        clip = clip if theirs.joints == own.joints else clip.to(own)
+        try:
+            clip = clip if theirs.joints == own.joints else clip.to(own)
+        except SkeletonError as error:
+            free = (
+                "train a model with index_free: true, which lifts any skeleton"
+                if model.bound_to_skeleton
+                else "do without mapping, as this model lifts any skeleton"
+            )
+            raise SkeletonError(f"{error}; or {free}") from error
     elif (theirs.joints, theirs.parents) != (own.joints, own.parents):
         model = model.on(theirs)
     bare = clip.replace(positions=None, rotations=None)
@@ -132,7 +140,12 @@ def predict_file(
                 warnings.warn(
                     f"{source}: holds no fps; taken as {fps:g} frames/s, as in the training (give --fps)", stacklevel=2
                 )
-    clips = read_all(source, fps=fps, **options)
+    try:
+        clips = read_all(source, fps=fps, **options)
+    except FormatError as error:
+        if nameless and "joints of skeleton" in str(error):
+            raise FormatError(source, f"{_without(source, error)}; name theirs with --skeleton") from error
+        raise
     if len(clips) != 1:
         raise DataError(f"{source}: expected one clip to lift (got {len(clips)})")
     lifted = predict_clip(model, clips[0], flip=flip, mapped=mapped)
@@ -146,6 +159,11 @@ def predict_file(
         target.parent.mkdir(parents=True, exist_ok=True)
     write(lifted, target)
     return lifted
+
+
+def _without(source: Path, error: FormatError) -> str:
+    """The message of an error without the file that it begins with."""
+    return str(error).removeprefix(f"{source}: ")
 
 
 def _arrays(path: Path) -> set[str]:

@@ -1,7 +1,7 @@
 """The result of an evaluation as one JSON file, with all that is needed to repeat it and to compare it with another.
 
     format, schema       "graphpose evaluation", 1
-    protocol, flip, measured    how it was measured: 2D input, noise, alignment, joints, annotation
+    protocol, flip, measured    how it was measured: 2D input, noise, alignment, joints, annotation, hypotheses
     model, checkpoint, part, data, config, trained_on, trained_with, versions, repository
     dataset              fingerprint (`graphpose.datasets.fingerprint`), clips and frames counted
     metrics              name -> label, unit, whether higher is better, and how an oracle chose (null for honest ones)
@@ -179,6 +179,9 @@ def _wrong_settings(content: dict[str, Any]) -> list[str]:
         for where, value in places.items()
         if value is not None and not (isinstance(value, list) and all(isinstance(one, str) for one in value))
     ]
+    drawn = measured.get("hypotheses")
+    if drawn is not None and not isinstance(drawn, dict):
+        found.append(f"measured.hypotheses: expected a mapping (got {drawn!r})")
     noise = measured.get("keypoint_noise")
     if noise is not None and not _is_number(noise):
         found.append(f"measured.keypoint_noise: expected a number (got {noise!r})")

@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as L
 import torch
@@ -33,18 +33,19 @@ from graphpose.engine.callbacks import (
     GracefulInterrupt,
     KeepWeights,
     LastCheckpoint,
-    ProgressBar,
     StopTraining,
     TrainingInterrupted,
 )
 from graphpose.engine.closed_form import ClosedForm, already_solved, solve
 from graphpose.engine.device import pick_device, require_training_memory
 from graphpose.engine.lifting_module import LiftingModule
+from graphpose.engine.progress import ProgressBar, ProgressLines
 from graphpose.engine.run_end import finished
 from graphpose.engine.step_times import StepTimes
 from graphpose.errors import CheckpointError, ConfigError
 from graphpose.models import create
 from graphpose.motion import MotionClip
+from graphpose.own_modules import import_modules
 
 __all__ = ["RunResult", "train"]
 
@@ -79,7 +80,7 @@ def train(
     *,
     resume: str | Path | None = None,
     clips: Sequence[MotionClip] | None = None,
-    progress: bool = True,
+    progress: bool | Literal["lines"] = True,
 ) -> RunResult:
     """Trains a model of the zoo.
 
@@ -88,13 +89,14 @@ def train(
         resume: a run folder (or its `last.ckpt`) to go on from; `config` says how far. The folder stays the same, and a
             run that is at its end already stays as it is.
         clips: clips to use in place of `config.data.paths`.
-        progress: show the progress bar.
+        progress: True for a progress bar, "lines" for a line an epoch on the error stream, False for nothing.
 
     Raises:
         GraphposeError: whatever is wrong with configuration, data or checkpoint, before anything is written.
         TrainingInterrupted: Ctrl-C; the exception names the checkpoint that continues the run. A plain KeyboardInterrupt where
             there is none, because the model is solved at once (`closed_form.py`).
     """
+    import_modules(config.run.imports)
     if resume is not None:
         folder = Path(resume) if Path(resume).is_dir() else Path(resume).parent
         if (solved := already_solved(folder)) is not None:
@@ -123,7 +125,7 @@ def train(
         keep_freed_memory()
     resolved = replace(config, data=absolute_places(config.data), run=replace(config.run, output=str(folder)))
     if isinstance(model, ClosedForm):
-        metrics = solve(model, resolved, data, folder, progress=progress)
+        metrics = solve(model, resolved, data, folder, progress=progress is True)
         return RunResult(folder, folder / "best.safetensors", folder / "last.safetensors", metrics, steps=0)
     module = LiftingModule(model, config.optim, config.run.seed, config.run.log_every, config.run.max_steps)
     if saved is not None:
@@ -156,15 +158,19 @@ def train(
     )
 
 
-def _trainer(config: TrainConfig, folder: Path, own: list[Callback], *, validates: bool, progress: bool) -> L.Trainer:
+def _trainer(
+    config: TrainConfig, folder: Path, own: list[Callback], *, validates: bool, progress: bool | Literal["lines"]
+) -> L.Trainer:
     run = config.run
     callbacks: list[Callback] = [*own, LastCheckpoint(folder, run.max_steps)]
     if run.patience is not None:
         if not validates:
             raise ConfigError("run.patience: early stopping needs validation clips; set data.split.val")
         callbacks.append(EarlyStop(run.patience))
-    if progress:
+    if progress is True:
         callbacks.append(ProgressBar(refresh_rate=1))
+    elif progress == "lines":
+        callbacks.append(ProgressLines())
     version = _next_version(folder / "logs")
     try:
         return L.Trainer(
@@ -180,7 +186,7 @@ def _trainer(config: TrainConfig, folder: Path, own: list[Callback], *, validate
             limit_val_batches=1.0 if validates else 0,
             logger=[CSVLogger(folder, "logs", version), TensorBoardLogger(folder, "logs", version)],
             callbacks=callbacks,
-            enable_progress_bar=progress,
+            enable_progress_bar=progress is True,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,

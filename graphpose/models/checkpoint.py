@@ -10,6 +10,7 @@ import dataclasses
 import importlib.metadata
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 
 from graphpose import __version__
-from graphpose.errors import CheckpointError, ConfigError
+from graphpose.errors import CheckpointError, ConfigError, GraphposeError
 from graphpose.models.lifter import Lifter
 from graphpose.models.published import PICKLED, fill
 from graphpose.models.registry import ModelEntry, available, entry
@@ -37,6 +38,8 @@ _NAMES_OF_FORMAT_1 = {
     "temporal_position": "frame_embedding.position",
 }
 """Names of weights (their beginnings) that were others before priors could stand in every model."""
+_UNREGISTERED = re.compile(r"unknown (?:model|prior|relation|prune) ('.*?')")
+"""How errors name what users can register."""
 _DESCRIPTION: dict[str, type] = {
     "model": str,
     "options": dict,
@@ -175,11 +178,27 @@ def _damaged(path: Path, error: Exception) -> str:
     return f"{path}: damaged description in its header ({type(error).__name__}: {text[:200]})"
 
 
+def _unusable(path: Path, metadata: dict[str, Any], error: GraphposeError) -> str | None:
+    """What is said of a checkpoint of something that nobody registered in this process; None where it is not that."""
+    found = _UNREGISTERED.search(str(error))
+    if found is None:
+        return None
+    run = metadata["config"].get("run", {})
+    recorded = run.get("imports") if isinstance(run, dict) else None
+    names = [name for name in recorded if isinstance(name, str)] if isinstance(recorded, list) else []
+    trained = f" (in the training: {', '.join(names)})" if names else ""
+    return (
+        f"{path}: {error}; where {found[1]} is registered by a module of your own, import that module{trained} before loading "
+        f"(on the command line: --import {','.join(names) or 'MODULE'})"
+    )
+
+
 def load(path: str | Path, *, device: str | torch.device = "cpu") -> Lifter:
     """A working lifter from a checkpoint and nothing else, in evaluation mode.
 
     Raises:
-        CheckpointError: as `read_metadata`, or weights that do not fit the described model.
+        CheckpointError: as `read_metadata`, weights that do not fit the described model, or a model, prior, relation or pruning
+            rule of one's own whose module is not imported.
         ConfigError: a model too large for the memory of this machine.
     """
     path = Path(path)
@@ -188,12 +207,18 @@ def load(path: str | Path, *, device: str | torch.device = "cpu") -> Lifter:
         skeleton = Skeleton.from_dict(metadata["skeleton"])
         found = entry(metadata["model"])
         config = build(found.config, metadata["options"], source=f"model {found.name}")
+    except GraphposeError as error:
+        raise CheckpointError(_unusable(path, metadata, error) or _damaged(path, error)) from error
     except Exception as error:  # what a damaged description makes the constructors raise is anybody's guess
         raise CheckpointError(_damaged(path, error)) from error
     try:
         model = found.model(skeleton, config)
-    except ConfigError as error:  # the options are sound: it is this machine that they are too much for
-        raise ConfigError(f"{path}: {error}") from error
+    except GraphposeError as error:
+        if (unusable := _unusable(path, metadata, error)) is not None:
+            raise CheckpointError(unusable) from error
+        if isinstance(error, ConfigError):  # the options are sound: it is this machine that they are too much for
+            raise ConfigError(f"{path}: {error}") from error
+        raise CheckpointError(_damaged(path, error)) from error
     except Exception as error:
         raise CheckpointError(_damaged(path, error)) from error
     try:

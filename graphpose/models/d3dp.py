@@ -6,27 +6,27 @@
 D is any space-time Transformer of the zoo on keypoints and noisy pose together (C_in + 3 features a joint), its priors
 included, with the embedding of t added to every token; it predicts the clean pose. Poses are scaled by `scale` and held within
 `limit` metres in each coordinate before and after D. `lift` uses noise fixed by `seed`, the same for every clip: its result
-depends on nothing but the clip. Averaging over mirror images happens either outside (`lift`, by the evaluation) or inside
-each step, as published (`sample(flip=True)`, `propose(flip=True)`), and never in both: `lift` does not flip.
+depends on nothing but the clip. Averaging over mirror images happens either outside (of `lift`, by predictions: the mirrored
+clip gives exactly the mirrored poses) or inside each step, as published (`sample(flip=True)`, `propose(flip=True)`, by
+evaluations), and never in both: `lift` does not flip.
 
 Shan et al., "Diffusion-Based 3D Human Pose Estimation with Multi-Hypothesis Aggregation", ICCV 2023.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from graphpose.errors import ConfigError, DataError, unknown_name
-from graphpose.models.lifter import Lifter, LifterConfig
-from graphpose.models.registry import available, create, entry, register
+from graphpose.errors import DataError
+from graphpose.models.d3dp_config import D3DPConfig
+from graphpose.models.lifter import Lifter
+from graphpose.models.registry import create, register
 from graphpose.models.space_time import SpaceTimeTransformer
-from graphpose.nn.aggregation import AGGREGATES, aggregate
+from graphpose.nn.aggregation import aggregate
 from graphpose.nn.diffusion import check_steps
-from graphpose.nn.diffusion_samplers import SAMPLERS
 from graphpose.nn.fixed_noise import fixed_noise
 from graphpose.nn.pose_diffusion import PoseDiffusion, mirrored
 from graphpose.nn.step_embedding import StepEmbedding
@@ -35,65 +35,13 @@ from graphpose.skeleton import Skeleton
 __all__ = ["D3DP", "D3DPConfig"]
 
 AT_ONCE = 64  # windows times hypotheses that are denoised at a time (at least one hypothesis): bounds the memory
-PROPOSAL = ("hypotheses", "steps", "sampler", "seed")
-
-
-@dataclass(frozen=True)
-class D3DPConfig(LifterConfig):
-    """Options of D3DP; lifting costs hypotheses times steps passes of the denoiser.
-
-    Attributes:
-        frames: T, the receptive field; a clip is lifted in windows of this length.
-        in_features: 2 (x, y) or 3 (x, y, confidence) a joint.
-        denoiser: a space-time Transformer of the zoo ("ktpformer" has the priors).
-        denoiser_options: its own options: channels, depth, heads, prior, ...
-        hypotheses: H, poses that are proposed for each frame (published: up to 20).
-        steps: K, steps of the sampler (published: up to 10).
-        timesteps: S, steps of the forward diffusion.
-        scale: metres are multiplied with it before noise is added.
-        limit: largest coordinate of a pose, metres (published: 1.1, of people); larger bodies need more.
-        sampler: "ddim" (published) or "dpm-solver++" (extra `diffusion`).
-        aggregate: "mean", or by reprojection "jpma" (joint by joint) or "pose".
-        focal: focal length of the camera in normalised screen units, which the reprojection needs; its centre is 0.
-        seed: of the noise that `lift` and `propose` start from.
-    """
-
-    denoiser: str = "mixste"
-    denoiser_options: dict[str, Any] = field(default_factory=dict)
-    hypotheses: int = 5
-    steps: int = 5
-    timesteps: int = 1000
-    scale: float = 1.0
-    limit: float = 1.1
-    sampler: str = "ddim"
-    aggregate: str = "mean"
-    focal: float | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        PoseDiffusion(self.timesteps, self.scale, self.limit).schedule.times(self.steps)  # refuses what does not fit
-        if self.hypotheses < 1 or self.seed < 0:
-            raise ConfigError(f"expected hypotheses >= 1 and seed >= 0 (got {self.hypotheses} and {self.seed})")
-        for name, choices in (("sampler", list(SAMPLERS)), ("aggregate", list(AGGREGATES))):
-            if getattr(self, name) not in choices:
-                raise ConfigError(unknown_name(name, getattr(self, name), choices))
-        if not (self.aggregate == "mean" if self.focal is None else 0 < self.focal < float("inf")):
-            given = f"focal={self.focal}, aggregate={self.aggregate!r}"
-            raise ConfigError(
-                f"expected focal > 0, in normalised screen units, to aggregate by reprojection (got {given})"
-            )
-        if taken := sorted({"frames", "in_features"} & set(self.denoiser_options)):
-            raise ConfigError(f"denoiser_options: expected no {' or '.join(taken)}: these are options of d3dp itself")
-        if not issubclass(entry(self.denoiser).model, SpaceTimeTransformer):
-            hosts = [name for name in available() if issubclass(entry(name).model, SpaceTimeTransformer)]
-            raise ConfigError(f"expected denoiser to be one of {', '.join(hosts)} (got {self.denoiser!r})")
 
 
 @register("d3dp", D3DPConfig, "diffusion on any space-time Transformer: several hypotheses, aggregated (ICCV 2023)")
 class D3DP(Lifter):
     """D3DP on any skeleton; x2d below is [B, T, J, C_in] (normalised), poses are in metres relative to the root."""
 
+    free_options = ("hypotheses", "steps", "sampler", "aggregate", "focal", "seed")
     noise: Tensor  # [K, H, T, J, 3]
 
     def __init__(self, skeleton: Skeleton, config: D3DPConfig) -> None:
@@ -112,7 +60,7 @@ class D3DP(Lifter):
     def denoise(self, x2d: Tensor, x3d: Tensor, t: Tensor) -> Tensor:
         """Noisy poses x3d [B, T, J, 3], or of hypotheses [B, H, T, J, 3], at steps t [B] -> clean ones, of the same shape."""
         self.check_input(x2d)
-        check_steps(t)
+        check_steps(t, self.config.timesteps)
         if x3d.ndim not in (4, 5) or (*x3d.shape[:1], *x3d.shape[-3:], *t.shape) != (*x2d.shape[:3], 3, x2d.shape[0]):
             raise DataError(
                 f"expected noisy poses [B, (H,) T, J, 3] and steps [B] for keypoints {list(x2d.shape)} "
@@ -163,16 +111,31 @@ class D3DP(Lifter):
         return aggregate(self._hypotheses(x, self.config), self.config.aggregate, keypoints=x, camera=self.config.focal)
 
     @torch.inference_mode()
-    def propose(self, x: Tensor, flip: bool = False, **options: Any) -> Tensor:
+    def propose(
+        self,
+        x: Tensor,
+        flip: bool = False,
+        hypotheses: int | None = None,
+        steps: int | None = None,
+        sampler: str | None = None,
+        seed: int | None = None,
+    ) -> Tensor:
         """All hypotheses of clips of any length: [V, L, J, C_in or more] -> [H, V, L, J, 3] on the CPU, in evaluation mode.
 
-        What `graphpose.engine.evaluate_hypotheses` takes. `flip` is that of `sample`; options of `PROPOSAL` replace the config's.
+        What `graphpose.engine.evaluate_hypotheses(model, model.propose, clips)` takes.
+
+        Args:
+            flip: average each prediction of the denoiser with that of the mirror image, as in `sample`.
+            hypotheses, steps, sampler, seed: H, K, name and seed of the noise; those of the config by default.
+
+        Raises:
+            ConfigError: a value that does not fit. DataError: keypoints that are no clips [V, L, J, C_in or more].
         """
         if x.ndim != 4:
             self.check_input(x)
-        for name in set(options).difference(PROPOSAL):
-            raise ConfigError(unknown_name("option of a proposal", name, PROPOSAL))
-        config, length, training = replace(self.config, **options), x.shape[1], self.training
+        asked = {"hypotheses": hypotheses, "steps": steps, "sampler": sampler, "seed": seed}
+        config = replace(self.config, **{name: value for name, value in asked.items() if value is not None})
+        length, training = x.shape[1], self.training
         frames = self.frames if self.bound_to_frames else min(length, self.frames)
         place = torch.arange(-(-length // frames) * frames).clamp(max=length - 1).view(-1, frames)  # the end repeated
         windows = x[:, place][..., : self.in_features].flatten(0, 1).to(self.noise)  # [V * n, T, J, C]

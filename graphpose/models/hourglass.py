@@ -15,13 +15,14 @@ Li et al., "Hourglass Tokenizer for Efficient Transformer-Based 3D Human Pose Es
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from graphpose.errors import ConfigError, unknown_name
+from graphpose.errors import ConfigError, DataError, unknown_name
 from graphpose.models.lifter import Lifter, LifterConfig
 from graphpose.models.registry import create, entry, register
 from graphpose.models.space_time import SpaceTimeTransformer, hosts
@@ -31,6 +32,8 @@ from graphpose.skeleton import Skeleton
 from graphpose.structured import plain
 
 __all__ = ["Hourglass", "HourglassConfig", "hourglass"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class HourglassConfig(LifterConfig):
         in_features: 2 (x, y) or 3 (x, y, confidence) a joint.
         host: the space-time Transformer that is wrapped, by name ("ktpformer", ...).
         host_options: its own options (channels, depth, heads, prior, ...), but frames and in_features.
-        tokens: M, frames that are kept; the cost of the layers after the pruning shrinks to about M / T.
+        tokens: M, frames that are kept; the cost of the layers after the pruning shrinks to about M / T. None is a third of
+            the frames: 81 of 243, as published.
         layer: number of the layer (from 0) before which frames are pruned; a later one costs more and loses less.
         prune: "density-peak" (published), "uniform", "motion", "attention", or a registered rule of one's own.
         recover: "cross-attention" (published; trained), or "interpolation" of the poses in time (no parameters).
@@ -52,7 +56,7 @@ class HourglassConfig(LifterConfig):
 
     host: str = "mixste"
     host_options: dict[str, Any] = field(default_factory=dict)
-    tokens: int = 81
+    tokens: int | None = None
     layer: int = 3
     prune: str = "density-peak"
     recover: str = "cross-attention"
@@ -61,9 +65,10 @@ class HourglassConfig(LifterConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        create_pruning(self.prune, self.tokens, self.neighbours)  # refuses what does not fit
-        if self.tokens > self.frames:
-            raise ConfigError(f"expected tokens <= frames (got tokens={self.tokens}, frames={self.frames})")
+        object.__setattr__(self, "tokens", self.kept)  # written out, as files hold it
+        create_pruning(self.prune, self.kept, self.neighbours)  # refuses what does not fit
+        if self.kept > self.frames:
+            raise ConfigError(f"expected tokens <= frames (got tokens={self.kept}, frames={self.frames})")
         if self.layer < 0:
             raise ConfigError(f"expected layer >= 0 (got {self.layer})")
         if self.recover not in RECOVERIES:
@@ -75,6 +80,11 @@ class HourglassConfig(LifterConfig):
         if taken := sorted({"frames", "in_features"} & set(self.host_options)):
             raise ConfigError(f"host_options: expected no {' and '.join(taken)}, which the model sets (got both)")
         object.__setattr__(self, "host_options", plain(self.host_options))  # lists, as files hold them
+
+    @property
+    def kept(self) -> int:
+        """M, the number of frames that are kept."""
+        return max(1, self.frames // 3) if self.tokens is None else self.tokens
 
 
 @register("hourglass", HourglassConfig, "Hourglass Tokenizer: any space-time Transformer on fewer frames (CVPR 2024)")
@@ -94,9 +104,9 @@ class Hourglass(Lifter):
                 f"(got layer={config.layer})"
             )
         self.host = host
-        self.prune = create_pruning(config.prune, config.tokens, config.neighbours)
+        self.prune = create_pruning(config.prune, config.kept, config.neighbours)
         channels = host.config.channels
-        self.token_embedding = nn.Parameter(torch.zeros(config.tokens, channels))
+        self.token_embedding = nn.Parameter(torch.zeros(config.kept, channels))
         self.recovery = None
         self.bound_to_skeleton = host.bound_to_skeleton  # but bound to T: M of T frames are kept
         if config.output == "centre":
@@ -104,10 +114,14 @@ class Hourglass(Lifter):
         else:
             self.recovery = create_recovery(config.recover, channels, host.config.heads, config.frames)
 
-    def lift(self, x: Tensor) -> Tensor:
+    def lift(self, x: Tensor, kept: Tensor | None = None) -> Tensor:
+        """See `Lifter`; `kept [B, M]` (int64, rising) says which frames to keep, in place of the pruning rule."""
         self.check_input(x)
         tokens = self.encode(x)
-        kept = self.select(tokens)
+        if kept is None:
+            kept = self.select(tokens)
+        elif kept.shape != (len(x), self.config.kept):
+            raise DataError(f"expected kept frames {[len(x), self.config.kept]} (got {list(kept.shape)})")
         tokens = torch.take_along_dim(tokens, kept[:, :, None, None], dim=1) + self.token_embedding[:, None]
         for index in range(self.config.layer, self.host.depth):
             tokens = self.host.layer(index, tokens, kept)
@@ -137,7 +151,7 @@ class Hourglass(Lifter):
 
 def hourglass(
     model: SpaceTimeTransformer,
-    tokens: int = 81,
+    tokens: int | None = None,
     layer: int = 3,
     prune: str = "density-peak",
     recover: str = "cross-attention",
@@ -147,6 +161,9 @@ def hourglass(
     """Wraps a model, whose weights are used and not copied, in the Hourglass Tokenizer.
 
     >>> cheap = hourglass(graphpose.load("runs/walk/best.safetensors"), tokens=81, layer=3, recover="interpolation")
+
+    A recovery with parameters ("cross-attention", published) starts untrained, whatever the model knows: it is warned of in the
+    log. A trained model that is to be used as it is takes "interpolation", which has none.
 
     Args:
         model: a host, trained or not (`graphpose.models.hosts()`); mode, device and dtype are kept.
@@ -172,4 +189,12 @@ def hourglass(
         output=output,
     )
     wrapped = Hourglass(model.skeleton, config, model)
+    new = 0 if wrapped.recovery is None else sum(parameter.numel() for parameter in wrapped.recovery.parameters())
+    if new:
+        log.warning(
+            "hourglass: recover=%r has %s new parameters, which are not trained yet: train the model before its poses mean "
+            "anything, or take recover='interpolation', which has none",
+            recover,
+            f"{new:,}",
+        )
     return wrapped.to(next(model.parameters())).train(model.training)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from typing_extensions import Self
 
-from graphpose.errors import ConfigError, DataError
+from graphpose.errors import ConfigError, DataError, unknown_name
 from graphpose.graph import grids, scatter_grids
 from graphpose.models.sharing import kept_twin, twin
 from graphpose.skeleton import Skeleton
@@ -59,12 +59,14 @@ class Lifter(nn.Module, ABC):
         bound_to_frames: parameters belong to single frames; another clip length is refused.
         whole_clips: the cost grows no faster than the length, so clips are lifted whole and not in windows of T frames.
         lifts: what `lift` gives of a window: all of its frames, or the centre one or the last one alone.
+        free_options: options that a trained model can be given anew, since no parameter depends on them.
     """
 
     bound_to_skeleton: bool = True
     bound_to_frames: bool = True
     whole_clips: bool = False
     lifts: Literal["window", "centre", "last"] = "window"
+    free_options: tuple[str, ...] = ()
 
     def __init__(self, skeleton: Skeleton, config: LifterConfig) -> None:
         super().__init__()
@@ -147,6 +149,24 @@ class Lifter(nn.Module, ABC):
             )
         config = self.config if frames is None else replace(self.config, frames=frames)
         return twin(self, lambda: type(self)(skeleton, config))
+
+    def with_options(self, **options: Any) -> Self:
+        """The same parameters (shared, not copied) under other options, of those that need no training (`free_options`).
+
+        As with `on`, what is changed on this model later is not followed. Saved, what comes back keeps its options.
+
+        Raises:
+            ConfigError: an option that belongs to the training, an unknown one, or a value that does not fit.
+        """
+        for name in options:
+            if not self.free_options:
+                raise ConfigError(
+                    f"{type(self).__name__} has no option that can change after its training (got {name!r})"
+                )
+            if name not in self.free_options:
+                raise ConfigError(unknown_name("option that can change after the training", name, self.free_options))
+        config = replace(self.config, **options)
+        return self if config == self.config else twin(self, lambda: type(self)(self.skeleton, config))
 
     def forward(self, batch: Data) -> Tensor:
         """A PoseGraph or a batch of them, N nodes in total -> [N, 3].

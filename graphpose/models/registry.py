@@ -7,7 +7,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from graphpose.errors import ConfigError, unknown_name
 from graphpose.models.lifter import Lifter, LifterConfig
@@ -71,9 +71,32 @@ def describe(name: str) -> str:
     """What the model is and every option with its type and default, as text."""
     found = entry(name)
     lines = [f"{found.name}: {found.summary}", "", "options (default):"]
-    lines += [f"  {field.name}: {field.type} = {field.default!r}" for field in dataclasses.fields(found.config)]
+    hints = get_type_hints(found.config)
+    lines += [
+        f"  {field.name}: {_type_text(field.type, hints[field.name])} = {_default(field)!r}"
+        for field in dataclasses.fields(found.config)
+    ]
     documented = (found.config.__doc__ or "").strip()
     return "\n".join([*lines, "", documented])
+
+
+def _type_text(written: Any, hint: Any) -> str:
+    """A type as it is written in the config class, with the choices in place of the name that they may have there."""
+    chosen = [part for part in (hint, *get_args(hint)) if get_origin(part) is Literal]
+    if not chosen or "Literal" in str(written):
+        return str(written)
+    choices = f"Literal[{', '.join(map(repr, get_args(chosen[0])))}]"
+    return choices if chosen[0] is hint else " | ".join([choices, *_others(hint)])
+
+
+def _others(union: Any) -> list[str]:
+    """The members of a union that are no list of choices."""
+    others = [part for part in get_args(union) if get_origin(part) is not Literal]
+    return ["None" if part is type(None) else getattr(part, "__name__", str(part)) for part in others]
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def create(name: str, /, skeleton: Skeleton | str, frames: int = 243, **options: Any) -> Lifter:

@@ -65,7 +65,7 @@ class NoiseSchedule:
                 f"expected noise {list(x0.shape)} and steps {list(x0.shape[:1])} for poses {list(x0.shape)} "
                 f"(got {list(noise.shape)} and {list(t.shape)})"
             )
-        check_steps(t)
+        check_steps(t, len(self.alphas_cumprod))
         left, at = self.alphas_cumprod, (t.to(x0.device), *[None] * (x0.ndim - 1))
         signal, spread = (share.sqrt().to(x0.dtype).to(x0.device)[at] for share in (left, 1 - left))  # [B, 1, ...]
         return signal * x0 + spread * noise
@@ -112,7 +112,13 @@ class NoiseSchedule:
             raise ConfigError(f"expected steps in 1..{self.timesteps}, the timesteps of the diffusion (got {steps})")
 
 
-def check_steps(t: Tensor) -> None:
-    """Refuses diffusion steps that are not integers (what they are must be looked up, not rounded)."""
+def check_steps(t: Tensor, timesteps: int) -> None:
+    """Refuses diffusion steps that are not integers from 0 to `timesteps` - 1 (the range is not looked at under compilation).
+
+    Raises:
+        DataError: as said.
+    """
     if t.is_floating_point() or t.dtype == torch.bool:
         raise DataError(f"expected integer diffusion steps t (got {t.dtype})")
+    if not torch.compiler.is_compiling() and t.numel() and not (0 <= int(t.min()) and int(t.max()) < timesteps):
+        raise DataError(f"expected diffusion steps t from 0 to {timesteps - 1} (got {int(t.min())} to {int(t.max())})")

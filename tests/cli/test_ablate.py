@@ -14,6 +14,7 @@ import yaml
 
 from graphpose.cli.main import main
 from graphpose.engine.lifting_module import LiftingModule
+from graphpose.nn import prior_specification
 
 pytest.importorskip("matplotlib", reason="the extra `viz` is not installed")
 
@@ -137,6 +138,29 @@ def test_ctrl_c_says_how_to_go_on(
     assert capsys.readouterr().out.startswith("[2/2] mixste/kpa/seed0: MPJPE ")
 
 
+def test_priors_of_ones_own_reach_every_process_and_the_way_on(
+    workplace: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prior_specification, "_OWN", {})
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+    monkeypatch.delitem(sys.modules, "ablated_prior", raising=False)
+    (workplace / "ablated_prior.py").write_text(
+        "from graphpose.nn.priors import KinematicPrior\n"
+        "from graphpose.nn.prior_specification import register_prior\n"
+        "register_prior('mine', 'joints')(lambda a, b, skeleton: KinematicPrior(a, b, skeleton))\n"
+    )
+    priors = {"none": {}, "mine": {"prior": "mine"}}
+    (workplace / "own.yaml").write_text(yaml.safe_dump({**GRID, "priors": priors, "extra": {}}, sort_keys=False))
+    assert ablate(config="own.yaml") == 1
+    assert "mixste/mine: " in (line := capsys.readouterr().err) and "unknown prior 'mine'" in line
+    assert ablate("--import", "ablated_prior", "--jobs", "2", "--no-figure", config="own.yaml") == 0
+    assert "2 of 2 cells done" in capsys.readouterr().out
+    monkeypatch.setattr(prior_specification, "_OWN", {})
+    monkeypatch.delitem(sys.modules, "ablated_prior")
+    assert main(["ablate", "--config", "out/ablation.yaml", "--no-figure"]) == 0, "the kept settings name the module"
+    assert main(["train", "--resume", "out/mixste/mine/seed0"]) == 0
+
+
 def test_it_needs_the_clips_and_nothing_is_written_without(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = refused(capsys, 1, "--config", "grid.yaml", "--output", "out")
     assert line == "data.paths: expected clips to train on; give --data FILE_OR_FOLDER"
@@ -147,15 +171,20 @@ def test_it_needs_the_clips_and_nothing_is_written_without(workplace: Path, caps
     ("words", "code", "message"),
     [
         ("", 2, "--config: expected an ablation: cmu_lift_ablation, demo_ablation"),
-        ("--config demo_ablatio", 1, "unknown recipe 'demo_ablatio' (did you mean 'demo_ablation'?)"),
-        ("--config nowhere/x.yaml", 1, "nowhere/x.yaml: no such file; bundled recipes are cmu_lift_ablation"),
-        ("--config demo", 1, "unknown recipe 'demo'"),
+        ("--config demo_ablatio", 1, "unknown ablation 'demo_ablatio' (did you mean 'demo_ablation'?)"),
+        ("--config nowhere/x.yaml", 1, "nowhere/x.yaml: no such file; bundled ablations are cmu_lift_ablation"),
+        ("--config demo", 1, "unknown ablation 'demo'"),
         ("--config demo_ablation --run.seed 3", 2, "--run.seed: the seeds are those of the config"),
         ("--config demo_ablation --run.output x", 2, "--run.output: each cell has a folder of its own; --output says"),
         ("--config demo_ablation --jobs 0", 2, "--jobs: expected at least 1 (got 0)"),
         ("--config demo_ablation --jobs two", 2, "--jobs: expected a whole number (got two)"),
         ("--config demo_ablation --onyl x", 2, "unknown option '--onyl' (did you mean '--only'?)"),
-        ("--config demo_ablation --model.name x", 2, "unknown option '--model.name'"),
+        (
+            "--config demo_ablation --model.name x",
+            2,
+            "--model.name: the models of an ablation stand in its file, under hosts and priors; see graphpose ablate --help",
+        ),
+        ("--config demo_ablation --import no_such", 1, "--import: no module 'no_such' on Python's path or in the"),
         ("--config demo_ablation --data x --only mixst", 1, "--only: unknown cell 'mixst' (did you mean 'mixste'?)"),
         (
             "--config demo_ablation --data x --optim.lr 0",

@@ -32,8 +32,9 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """An engine that only notes what it is asked for: these tests are about the command line."""
     calls: dict[str, Any] = {}
 
-    def train(config: TrainConfig, *, resume: str | None = None) -> Any:
+    def train(config: TrainConfig, *, resume: str | None = None, progress: bool | str) -> Any:
         calls["train"] = (config, resume)
+        calls["progress"] = progress
         return types.SimpleNamespace(
             folder="run",
             best="run/best.safetensors",
@@ -43,7 +44,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             main_process=calls.get("main_process", True),
         )
 
-    def evaluate(checkpoint: str, config: EvaluateConfig) -> Any:
+    def evaluate(checkpoint: str, config: EvaluateConfig, *, progress: bool) -> Any:
         calls["evaluate"] = (checkpoint, config)
         return types.SimpleNamespace(
             table=lambda: "MPJPE 51.2 mm",
@@ -208,6 +209,72 @@ def test_training_takes_the_recipe_and_what_is_replaced(
     assert "graphpose evaluate run/best.safetensors" in out
 
 
+@pytest.mark.parametrize("name", ["ridge", "mixste"])  # of other options, and of the same
+def test_another_model_than_the_recipes_takes_none_of_its_options(
+    name: str, engine: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "--config", "demo", "--data", "x", "--model.name", name]
+    assert main(words) == 0
+    assert (engine["train"][0].model.name, engine["train"][0].model.options) == (name, {})
+    assert capsys.readouterr().err == (
+        f"graphpose: note: {name} takes its own defaults, not the options of the model in demo: channels 64, depth 2, "
+        "heads 8, mlp_ratio 2.0, drop_path 0.1\n"
+    )
+    assert main([*words, "--model.options.alpha", "2"]) == 0
+    assert engine["train"][0].model.options == {"alpha": 2}
+
+
+def test_the_same_model_keeps_the_recipes_options_and_empty_ones_clear_them(
+    engine: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["train", "--config", "demo", "--data", "x"]
+    assert main([*words, "--model.name", "ktpformer"]) == 0
+    assert engine["train"][0].model == TrainConfig.from_yaml("demo").model
+    for more in ([], ["--model.name", "ridge"]):
+        assert main([*words, "--model.options", "{}", *more]) == 0
+        assert engine["train"][0].model.options == {}
+    assert capsys.readouterr().err == "", "what was asked for needs no note"
+
+
+def test_an_unknown_model_is_told_without_a_note(engine: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    line = refused(capsys, 1, "train", "--config", "demo", "--data", "x", "--model.name", "rigde")
+    assert line.startswith("unknown model 'rigde' (did you mean 'ridge'?)")
+
+
+def test_modules_of_ones_own_are_imported_and_recorded(
+    engine: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
+    for name in ("first_own", "second_own"):
+        Path(f"{name}.py").write_text("")
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    words = ["train", "--config", "demo", "--data", "x"]
+    assert main([*words, "--import", "first_own,second_own"]) == 0
+    config = engine["train"][0]
+    assert config.run.imports == ["first_own", "second_own"]
+    assert {"first_own", "second_own"} <= sys.modules.keys()
+    config.to_yaml("config.yaml")
+    for name in ("first_own", "second_own"):
+        monkeypatch.delitem(sys.modules, name)
+    assert main(["train", "--resume", "."]) == 0
+    assert {"first_own", "second_own"} <= sys.modules.keys(), "a resumed run imports them by itself"
+    for command in ("evaluate a", "predict a b c", "model list", "model describe ridge"):
+        monkeypatch.delitem(sys.modules, "first_own", raising=False)
+        assert main([*command.split(), "--import", "first_own"]) == 0
+        assert "first_own" in sys.modules
+        line = refused(capsys, 1, *command.split(), "--import", "third_own")
+        assert line.startswith(
+            f"--import: no module 'third_own' on Python's path or in the current folder, {tmp_path};"
+        )
+
+
+@pytest.mark.parametrize(("words", "progress"), [("", "lines"), ("--progress", True), ("--no-progress", False)])
+def test_a_bar_is_for_terminals(words: str, progress: bool | str, engine: dict[str, Any]) -> None:
+    assert main(["train", "--config", "demo", "--data", "x", *words.split()]) == 0
+    assert engine["progress"] == progress
+
+
 def test_resuming_keeps_the_settings_of_the_run(engine: dict[str, Any], tmp_path: Path) -> None:
     kept = TrainConfig.from_dict({"data": {"paths": ["a"], "frames": 5}, "run": {"seed": 3, "output": "elsewhere"}})
     kept.to_yaml(tmp_path / "config.yaml")
@@ -247,6 +314,7 @@ def test_every_setting_that_a_resumed_run_may_change_is_taken(engine: dict[str, 
         **{f"run.{name}": 2 for name in ("max_epochs", "max_steps", "patience", "log_every")},
         "run.accelerator": "cpu",
         "run.strategy": "ddp",
+        "run.imports": ["json"],
     }
     assert set(given) == set(ON_RESUME)
     words = [f"--{name}={value}" for name, value in given.items()]
@@ -276,6 +344,26 @@ def test_evaluating_hands_over_only_what_was_given(engine: dict[str, Any], capsy
     data = {"paths": ["b"], "views": {"distance": 3.0}}
     assert engine["evaluate"] == ("x", EvaluateConfig(data=data, part="all", protocol="published", flip=False))
     assert engine["saved"] == "o"
+    assert (
+        main(
+            [
+                "evaluate",
+                "x",
+                "--hypotheses",
+                "20",
+                "--steps",
+                "10",
+                "--sampler",
+                "ddim",
+                "--aggregate",
+                "jpma-true-root",
+            ]
+        )
+        == 0
+    )
+    drawn = EvaluateConfig(hypotheses=20, steps=10, sampler="ddim", aggregate="jpma-true-root")
+    assert engine["evaluate"] == ("x", drawn)
+    assert main(["evaluate", *words.split()]) == 0
     assert engine["report"] == ("MPJPE 51.2 mm", "r.html")
     assert engine["poster"] == (["MPJPE 51.2 mm"], "p.png")
 

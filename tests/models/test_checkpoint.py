@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import zoo
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -22,6 +23,9 @@ import graphpose
 from graphpose.errors import CheckpointError, ConfigError
 from graphpose.models import Lifter, create, from_published, load, read_metadata, save
 from graphpose.models.published import read_state_dict
+from graphpose.nn import prior_specification
+from graphpose.nn.prior_specification import register_prior
+from graphpose.nn.priors import KinematicPrior
 from graphpose.skeleton import Skeleton
 
 FIVE = Skeleton.from_parents(
@@ -153,6 +157,41 @@ def test_a_model_too_large_for_this_machine_is_not_a_damaged_file(sound: Path, m
         load(sound)
 
 
+@pytest.mark.parametrize("imports", [[], ["my_priors"]])
+def test_a_prior_that_nobody_registered_is_named_and_is_no_damage(
+    imports: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prior_specification, "_OWN", {})
+    register_prior("mine", "joints")(lambda wide_in, wide_out, skeleton: KinematicPrior(wide_in, wide_out, skeleton))
+    model = create("mixste", FIVE, frames=3, channels=8, depth=1, heads=2, prior="mine")
+    path = save(model, tmp_path / "own.safetensors", config={"run": {"imports": imports}})
+    load(path)
+    monkeypatch.setattr(prior_specification, "_OWN", {})
+    text = refused(path)
+    assert "unknown prior 'mine'; choose from: kpa, " in text and "damaged" not in text
+    which = "import that module (in the training: my_priors) before" if imports else "import that module before loading"
+    assert f"where 'mine' is registered by a module of your own, {which}" in text
+    assert text.endswith(f"(on the command line: --import {imports[0] if imports else 'MODULE'})")
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "unknown"),
+    [
+        ("mixste", {"model": "of_mine"}, "unknown model 'of_mine'"),
+        ("hourglass", {"prune": "of_mine"}, "unknown prune 'of_mine'"),
+        ("hourglass", {"host": "of_mine"}, "unknown model 'of_mine'"),
+        ("d3dp", {"denoiser": "of_mine"}, "unknown model 'of_mine'"),
+        ("mixste", {"prior": "kpa+of_mine"}, "unknown prior 'of_mine'"),
+    ],
+)
+def test_whatever_users_register_is_named(name: str, changes: dict[str, str], unknown: str, tmp_path: Path) -> None:
+    path = save(zoo.small(name, FIVE, frames=9), tmp_path / "own.safetensors")
+    options = {**read_metadata(path)["options"], **changes}
+    model = options.pop("model", name)
+    text = refused(described(tmp_path / "changed.safetensors", path, model=model, options=options))
+    assert unknown in text and "where 'of_mine' is registered by a module of your own, import that module" in text
+
+
 def test_a_folder_and_nothing_are_refused(tmp_path: Path) -> None:
     assert "no such checkpoint (a folder: name the checkpoint in it, e.g." in refused(tmp_path)
     assert refused(tmp_path / "missing.safetensors").endswith("no such checkpoint")
@@ -166,7 +205,7 @@ def test_weights_of_others_are_refused(tmp_path: Path) -> None:
     assert "without graphpose's description" in refused(path)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [0, 3, "1", None])
 def test_another_format_version_is_refused(version: object, sound: Path, tmp_path: Path) -> None:
     path = described(tmp_path / "model.safetensors", sound, format=version)
     assert f"checkpoint format {version}, this graphpose reads 1" in refused(path)

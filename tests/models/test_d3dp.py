@@ -284,10 +284,12 @@ def test_proposals_are_evaluated_with_their_oracles_apart() -> None:
     model, clip = d3dp(hypotheses=4, steps=2), walk()
     result = evaluate_hypotheses(model, model.propose, [clip], progress=False, flip=False)
     plain = evaluate_clips(model, [clip], progress=False, flip=False)
-    found, mean = result.errors.overall(), plain.errors.overall()
-    assert found["mpjpe"] == pytest.approx(mean["mpjpe"], rel=1e-4), "measured is the mean, which is what lift gives"
+    found, lifted = result.errors.overall(), lift_clips(model, plain.clips[0].x[None], flip=False)[0]
+    assert found == pytest.approx(plain.errors.overall()), "a model with proposals is evaluated with them"
+    torch.testing.assert_close(plain.clips[0].predicted, lifted, rtol=1e-4, atol=1e-5)
     assert found["oracle_j_best_mpjpe"] < found["oracle_p_best_mpjpe"] < found["mpjpe"] * 1.5
-    assert not any(name.startswith("oracle") for name in mean)
+    with pytest.raises(ConfigError, match=r"steps: the function that proposes decides it \(got steps=3\)"):
+        evaluate_hypotheses(model, model.propose, [clip], progress=False, steps=3)
 
 
 def test_proposals_of_clips_of_any_length_fit_what_the_engine_lifts() -> None:
@@ -297,6 +299,30 @@ def test_proposals_of_clips_of_any_length_fit_what_the_engine_lifts() -> None:
         proposed = model.propose(x)
         assert proposed.shape == (3, 2, length, 5, 3) and model.training
         torch.testing.assert_close(proposed.mean(0), lift_clips(model, x, flip=False), rtol=1e-4, atol=1e-5)
+
+
+def test_options_that_need_no_training_change_on_a_model_that_shares_its_parameters(tmp_path: Any) -> None:
+    model, x = d3dp(hypotheses=3, steps=3), torch.randn(2, 6, 5, 2)
+    assert model.with_options() is model and model.with_options(steps=3) is model
+    other = model.with_options(hypotheses=4, steps=2, aggregate="jpma", focal=2.29, seed=1)
+    assert (other.config.hypotheses, other.config.steps, model.config.steps) == (4, 2, 3)
+    assert not other.training and other.noise.shape[:2] == (2, 4)
+    fresh = d3dp_like(model, hypotheses=4, steps=2, aggregate="jpma", focal=2.29, seed=1)
+    torch.testing.assert_close(other.lift(x), fresh.lift(x), rtol=0, atol=0)
+    assert [p.data_ptr() for p in other.parameters()] == [p.data_ptr() for p in model.parameters()]
+    again = graphpose.load(graphpose.models.save(other, tmp_path / "model.safetensors"))
+    assert again.config == other.config
+    torch.testing.assert_close(again.lift(x), other.lift(x), rtol=0, atol=0)
+    for options, said in (
+        ({"hypothesis": 4}, "did you mean 'hypotheses'"),
+        ({"timesteps": 10}, "option that can change after the training"),
+        ({"hypotheses": 0}, "hypotheses >= 1"),
+        ({"aggregate": "jpma"}, "expected focal > 0"),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            model.with_options(**options)
+    with pytest.raises(ConfigError, match=r"MixSTE has no option that can change after its training \(got 'depth'\)"):
+        small("mixste").with_options(depth=3)
 
 
 # -- bad input --------------------------------------------------------------------------------------------------------
@@ -352,7 +378,5 @@ def test_input_that_does_not_fit_is_named() -> None:
         model.sample(x, poses, sampler="dddim")
     with pytest.raises(DataError, match=r"expected keypoints \[B, 6, 5, 2\] \(got \[6, 5, 2\]\)"):
         model.propose(x[0])
-    with pytest.raises(ConfigError, match="did you mean 'hypotheses'"):
-        model.propose(x, hypothesis=3)
     with pytest.raises(ConfigError, match="hypotheses >= 1"):
         model.propose(x, hypotheses=0)

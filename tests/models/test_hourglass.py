@@ -38,17 +38,16 @@ def host(name: str = "mixste", **options: Any) -> SpaceTimeTransformer:
     return model
 
 
-def test_published_features_and_poses(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_features_and_poses() -> None:
     """Number for number, given the frames that the published run kept."""
     numbers, model = published()
     config = model.config
     assert (config.tokens, config.layer, config.neighbours) == (9, int(numbers["layer_index"]), 2)
     x = torch.from_numpy(numbers["input_2d"])
     kept = torch.from_numpy(numbers["selected_frames"])
-    monkeypatch.setattr(model, "select", lambda tokens: kept)
     with torch.no_grad():
         features = model.encode(x).mean(dim=2)
-        poses = model.lift(x)
+        poses = model.lift(x, kept)
     assert np.abs(features.numpy() - numbers["pruning_features"]).max() <= 1e-5
     assert np.abs(poses.numpy() - numbers["output_3d"]).max() <= 1e-5
 
@@ -186,10 +185,28 @@ def test_cost_shrinks_as_published() -> None:
     assert 1 - (pruned.linear_flops + 2 * queries) / plain.linear_flops == pytest.approx(0.396, abs=0.0005)
 
 
+@pytest.mark.parametrize(("frames", "tokens"), [(243, 81), (27, 9), (2, 1), (1, 1)])
+def test_a_third_of_the_frames_is_kept_where_nothing_is_said(frames: int, tokens: int) -> None:
+    model = hourglass(host(frames=frames, depth=4))
+    assert model.config.tokens == tokens and model.token_embedding.shape[0] == tokens
+    assert model.config == create("hourglass", FIVE, frames, host_options=model.config.host_options).config
+    if frames < 99:
+        assert model.lift(keypoints(model)).shape == (2, frames, 5, 3)
+
+
+def test_a_recovery_that_is_not_trained_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    hourglass(host(), tokens=3, layer=1, recover="interpolation")
+    hourglass(host(), tokens=3, layer=1, output="centre")
+    assert not caplog.records
+    hourglass(host(), tokens=3, layer=1)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "not trained yet" in caplog.text and "recover='interpolation'" in caplog.text
+
+
 def test_bad_requests_are_named() -> None:
     model = host()
     with pytest.raises(ConfigError, match="tokens=81, frames=6"):
-        hourglass(model)
+        hourglass(model, tokens=81)
     with pytest.raises(ConfigError, match=r"expected layer in 0 \.\.\. 1, .*\(got layer=3\)"):
         hourglass(model, tokens=3)
     with pytest.raises(ConfigError, match="layer >= 0"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from graphpose.engine import lift_windows
 from graphpose.errors import ConfigError, DataError
 from graphpose.graph import PoseGraph, SpatioTemporalGraph, pose_batch
 from graphpose.models import available, create, describe
+from graphpose.models.registry import _type_text
 from graphpose.skeleton import Skeleton
 
 models = pytest.mark.parametrize("name", available())
@@ -91,8 +93,7 @@ def test_clips_of_several_lengths_in_a_batch(name: str) -> None:
     lengths = (model.frames, model.frames + 3, model.frames)
     clips = [keypoints(model, 1, length)[0] for length in lengths]
     graphs = [
-        PoseGraph.build(SpatioTemporalGraph.shared(FIVE, length), x=x)
-        for length, x in zip(lengths, clips, strict=True)
+        PoseGraph.build(SpatioTemporalGraph.shared(FIVE, length), x=x) for length, x in zip(lengths, clips, strict=True)
     ]
     batch = next(iter(DataLoader(graphs, batch_size=3)))
     if model.bound_to_frames and model.lifted_frame is None:
@@ -167,8 +168,28 @@ def test_wrong_input_is_named(name: str) -> None:
 @models
 def test_describes_every_option(name: str) -> None:
     text = describe(name)
+    assert "MISSING" not in text and "factory" not in text
     for field in dataclasses.fields(small(name).config):
         assert text.count(field.name) >= 2, f"{field.name} is not documented"
+
+
+def test_choices_and_made_defaults_are_told_as_they_are() -> None:
+    assert "  data_graph: Literal['window', 'frame'] = 'window'" in describe("gla_gcn").splitlines()
+    assert "  host_options: dict[str, Any] = {}" in describe("hourglass").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("written", "hint", "told"),
+    [
+        ("int | None", int | None, "int | None"),
+        ("Literal['a'] | None", Literal["a"] | None, "Literal['a'] | None"),
+        ("Named", Literal["a", "b"], "Literal['a', 'b']"),
+        ("Named | None", Literal["a", "b"] | None, "Literal['a', 'b'] | None"),
+        ("Named | int", Literal["a"] | int, "Literal['a'] | int"),
+    ],
+)
+def test_a_name_for_choices_is_told_as_the_choices(written: str, hint: Any, told: str) -> None:
+    assert _type_text(written, hint) == told
 
 
 def test_unknown_names_and_values_name_the_nearest() -> None:

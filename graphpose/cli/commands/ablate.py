@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 
 from graphpose.ablation_config import AblationConfig, Cell, ablations, select
+from graphpose.cli.imports import add_import, import_given, named_modules
 from graphpose.cli.parsing import UsageError, add_settings, given
-from graphpose.config import DataConfig, OptimConfig, RunConfig
+from graphpose.config import DataConfig, OptimConfig, RunConfig, merge
 from graphpose.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 SECTIONS = {"data": DataConfig, "optim": OptimConfig, "run": RunConfig}
 SHORTHANDS = {"--data": "--data.paths+"}
+REFUSALS = {"--model": "the models of an ablation stand in its file, under hosts and priors"}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -63,6 +65,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="draw figure.png, which needs matplotlib (default: yes)",
     )
     parser.add_argument("--cell", type=str, help=argparse.SUPPRESS)  # what one of several processes is started with
+    add_import(parser)
     add_settings(parser, SECTIONS, default="as in the config")
 
 
@@ -76,7 +79,14 @@ def settings(args: Namespace) -> AblationConfig:
         raise UsageError("--run.seed: the seeds are those of the config; --only '*/*/seed0' chooses among them")
     if args.get("jobs", 1) < 1:
         raise UsageError(f"--jobs: expected at least 1 (got {args['jobs']})")
-    config = AblationConfig.from_yaml(args["config"]).overridden(given(args, list(SECTIONS)))
+    config = AblationConfig.from_yaml(args["config"])
+    values = given(args, list(SECTIONS))
+    if modules := named_modules(
+        args
+    ):  # among the settings that override: resumed cells and other processes read them there
+        recorded = values.get("run", {}).get("imports", config.override.run.get("imports", []))
+        values = merge(values, {"run": {"imports": list(dict.fromkeys([*recorded, *modules]))}})
+    config = config.overridden(values)
     return replace(config, output=args["output"]) if args.get("output") is not None else config
 
 
@@ -92,6 +102,7 @@ def run(args: Namespace) -> int | None:
             print(f"graphpose: error: {error}", file=sys.stderr)
         return None if error is None else 1
     cells = config.cells()
+    import_given(args, list(dict.fromkeys(name for cell in cells for name in cell.config.run.imports)))
     chosen = select(cells, args.get("only") or [])
     without = next((cell for cell in cells if not cell.config.data.paths), None)
     if without is not None:

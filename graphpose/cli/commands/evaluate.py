@@ -5,6 +5,7 @@
   graphpose evaluate best.safetensors --data other/ --common_joints 14 --alignment clip-scale --keypoint_noise 0.01
 
   graphpose evaluate free.safetensors --data hands/ --data.skeleton hand21 --data.frames 81
+  graphpose evaluate d3dp.safetensors --hypotheses 20 --steps 10 --aggregate jpma
 
 The data settings are those of the training (kept in the checkpoint) unless options replace them. Clips are mapped to the
 model's skeleton; a model that is bound to none is put on the one that --data.skeleton names.
@@ -12,14 +13,31 @@ model's skeleton; a model that is bound to none is put on the one that --data.sk
 
 from __future__ import annotations
 
+import sys
+
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 
+from graphpose.cli.imports import add_import, import_given
 from graphpose.cli.parsing import add_settings, given
 from graphpose.config import DataConfig, EvaluateConfig
 from graphpose.structured import build
 
 SHORTHANDS = {"--data": "--data.paths+"}
-OWN = ("part", "protocol", "flip", "alignment", "common_joints", "keypoint_noise", "seed", "precision", "accelerator")
+OWN = (
+    "part",
+    "protocol",
+    "flip",
+    "alignment",
+    "common_joints",
+    "keypoint_noise",
+    "seed",
+    "precision",
+    "accelerator",
+    "hypotheses",
+    "steps",
+    "sampler",
+    "aggregate",
+)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -60,6 +78,15 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--precision", choices=["32-true", "64-true", "16-mixed", "bf16-mixed"], help="(default: 32-true)"
     )
     parser.add_argument("--accelerator", choices=["auto", "cpu", "gpu", "mps"], help="(default: auto)")
+    own = "for models that draw several (d3dp; default: as in the checkpoint)"
+    parser.add_argument("--hypotheses", type=int, help=f"poses drawn for each frame, {own}")
+    parser.add_argument("--steps", type=int, help=f"steps of the sampler that draws hypotheses, {own}")
+    parser.add_argument("--sampler", metavar="NAME", type=str, help=f"ddim or dpm-solver++, {own}")
+    parser.add_argument(
+        "--aggregate",
+        choices=["mean", "jpma", "pose", "jpma-true-root", "pose-true-root"],
+        help=f"what makes one pose of the hypotheses; -true-root is told the true path of the root, as published; {own}",
+    )
     parser.add_argument(
         "--out",
         metavar="FOLDER",
@@ -68,11 +95,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--report", metavar="FILE.html", type=str, help="write a self-contained report to look at")
     parser.add_argument("--poster", metavar="FILE.png", type=str, help="write a picture of telling clips")
+    add_import(parser)
     add_settings(parser, {"data": DataConfig}, default="as in the training")
 
 
 def run(args: Namespace) -> None:
     """Evaluates, writes what was asked for, prints the table."""
+    import_given(args)
     values = {name: args[name] for name in OWN if args.get(name) is not None}
     config = build(EvaluateConfig, {**values, **given(args, ["data"])})
     from graphpose.analysis.extras import require
@@ -83,7 +112,7 @@ def run(args: Namespace) -> None:
     from graphpose import analysis
     from graphpose.engine import evaluate
 
-    evaluation = evaluate(args["checkpoint"], config)
+    evaluation = evaluate(args["checkpoint"], config, progress=sys.stderr.isatty())
     written = []
     try:  # files first, since whoever reads the output may stop reading it; the table even where they cannot be written
         if args.get("out") is not None:

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 
+from graphpose.cli.imports import add_import, import_given
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Checkpoint, input, output."""
@@ -32,10 +34,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         "(default: yes for models bound to their skeleton, else no)",
     )
     parser.add_argument("--skeleton", type=str, help="skeleton of an input that names no joints (default: the model's)")
+    add_import(parser)
 
 
 def run(args: Namespace) -> None:
     """Reads, lifts, writes."""
+    import_given(args)
     from graphpose.engine import predict_file
 
     options = {name: args[name] for name in ("fps", "skeleton", "mapped") if args.get(name) is not None}

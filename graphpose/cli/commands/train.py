@@ -5,16 +5,21 @@
   graphpose train --resume runs/demo --run.max_epochs 400
 
 --config names a bundled recipe or a YAML file; options replace its settings one by one. A resumed run keeps its
-settings, save for how long it trains, on which kind of device, and where its clips lie.
+settings, save for how long it trains, on which kind of device, and where its clips lie. Where --model.name is another
+model than the recipe's, the recipe's model.options are dropped; --model.options '{}' drops them too. A model, prior,
+relation or pruning rule of your own is known after --import MODULE, which a resumed run repeats by itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 
+from graphpose.cli.imports import add_import, import_given, named_modules
 from graphpose.cli.parsing import UsageError, add_settings, given
 from graphpose.config import DataConfig, ModelConfig, OptimConfig, RunConfig, TrainConfig, merge, recipes
 from graphpose.errors import ConfigError
@@ -32,6 +37,7 @@ ON_RESUME = (
     "run.accelerator",
     "run.strategy",
     "run.log_every",
+    "run.imports",
 )
 """What a resumed run may be told anew: how long, on which machine, and where the same files lie on it. Not on how many
 devices: their number decides which batches are left in a broken-off epoch."""
@@ -49,6 +55,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         help=f"run folder of a training that stopped, to go on with; only these can be given anew: {_shown(ON_RESUME)}",
     )
     parser.add_argument("--output", metavar="FOLDER", type=str, help="short for --run.output")
+    parser.add_argument(
+        "--progress",
+        action=ActionYesNo(yes_prefix="", no_prefix="no-"),
+        help="a progress bar, or with --no-progress nothing (default: a bar on a terminal, else a line for each validation)",
+    )
+    add_import(parser)
     add_settings(parser, SECTIONS)
 
 
@@ -56,8 +68,11 @@ def _shown(settings: Iterable[str]) -> str:
     return ", ".join(f"--{name}" for name in settings)
 
 
-def settings(args: Namespace) -> TrainConfig:
-    """The recipe, or the settings of the run that is resumed, with the options given in their place."""
+def settings(args: Namespace) -> tuple[TrainConfig, dict[str, Any]]:
+    """The recipe, or the settings of the run that is resumed, with the options given in their place.
+
+    Second, the recipe's options of a model that is not trained, because the options name another.
+    """
     resume = args.get("resume")
     base = TrainConfig()
     if resume is not None:
@@ -69,10 +84,14 @@ def settings(args: Namespace) -> TrainConfig:
         base = TrainConfig.from_dict(merge(TrainConfig.from_yaml(kept).to_dict(), {"run": {"output": str(folder)}}))
     elif args.get("config") is not None:
         base = TrainConfig.from_yaml(args["config"])
-    config = TrainConfig.from_dict(merge(base.to_dict(), given(args, list(SECTIONS))))
+    values = given(args, list(SECTIONS))
+    if modules := named_modules(args):
+        recorded = values.get("run", {}).get("imports", base.run.imports)
+        values = merge(values, {"run": {"imports": list(dict.fromkeys([*recorded, *modules]))}})
+    config, dropped = base.overridden(values)
     if not config.data.paths:
         raise ConfigError("data.paths: expected clips to train on; give --data FILE_OR_FOLDER")
-    return config
+    return config, dropped
 
 
 def _refuse_changes(args: Namespace) -> None:
@@ -87,13 +106,30 @@ def _refuse_changes(args: Namespace) -> None:
         )
 
 
+def _tell_dropped(config: TrainConfig, dropped: Mapping[str, Any], recipe: str) -> None:
+    """Says which settings of the recipe do not count; raises `ConfigError` for a model that there is not."""
+    from graphpose.models.registry import entry
+
+    entry(config.model.name)
+    told = ", ".join(f"{name} {value}" for name, value in dropped.items())
+    print(
+        f"graphpose: note: {config.model.name} takes its own defaults, not the options of the model in {recipe}: {told}",
+        file=sys.stderr,
+    )
+
+
 def run(args: Namespace) -> None:
     """Trains, and says where the result is and what to do with it."""
-    config = settings(args)
+    config, dropped = settings(args)
+    import_given(args, config.run.imports)
     from graphpose.engine import TrainingInterrupted, train
 
+    if dropped:
+        _tell_dropped(config, dropped, args["config"])
+
+    progress = args.get("progress", True if sys.stdout.isatty() and sys.stderr.isatty() else "lines")
     try:
-        result = train(config, resume=args.get("resume"))
+        result = train(config, resume=args.get("resume"), progress=progress)
     except TrainingInterrupted as stop:
         raise KeyboardInterrupt(str(stop)) from stop
     if not result.main_process:

@@ -28,11 +28,15 @@ class PyramidFamily(Family):
         """With `frames=` the widths are its factors, with `filter_widths=` the frames are their product.
 
         Raises:
-            CheckpointError: another number of widths than the weights have levels.
+            CheckpointError: another number of widths than the weights have levels, or no numbers.
         """
-        widths = own.get("filter_widths")
-        if widths is None and "frames" in own:
-            widths = filter_widths(own["frames"])
+        widths, frames = own.get("filter_widths"), own.get("frames")
+        if widths is not None and not (isinstance(widths, (tuple, list)) and all(isinstance(w, int) for w in widths)):
+            raise CheckpointError(f"filter_widths: expected whole numbers, one a level (got {widths!r})")
+        if frames is not None and not isinstance(frames, int):
+            raise CheckpointError(f"frames: expected a whole number (got {frames!r})")
+        if widths is None and frames is not None:
+            widths = filter_widths(frames)
         if widths is not None:
             levels = len(sizes["filter_widths"])
             if len(widths) != levels:

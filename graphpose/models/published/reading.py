@@ -34,8 +34,8 @@ def from_published(
     weights: Mapping[str, Any] | str | Path,
     *,
     skeleton: Skeleton | str | None = None,
-    heads: int = 8,
-    drop_path: float = 0.0,
+    heads: int | None = None,
+    drop_path: float | None = None,
     **options: Any,
 ) -> Lifter:
     """A model of the zoo with published weights, in evaluation mode.
@@ -45,8 +45,8 @@ def from_published(
         weights: state dict (tensors or numpy arrays, bare or wrapped), or the path of a `.bin`/`.pth`/`.pt`, `.safetensors` or
             `.npz` file.
         skeleton: the skeleton the weights were trained on; default: the 17 joints of Human3.6M when the shapes say 17.
-        heads: attention heads; the one size that no shape tells (published: 8).
-        drop_path: for training on; 0 makes the training mode deterministic (published recipes: 0.1).
+        heads: attention heads; a size that no shape tells. None: 8, as published.
+        drop_path: for training on (published recipes: 0.1). None: 0, which makes the training mode deterministic.
         options: other options of the model that no shape tells, where they differ from the published ones.
 
     Raises:
