@@ -16,6 +16,7 @@ Zhu et al., "MotionBERT: A Unified Perspective on Learning Human Motion Represen
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -89,7 +90,8 @@ class DSTformer(SpaceTimeTransformer):
         if index == 0:
             tokens = self.frame_embedding(tokens, frames)
         streams = []
-        for order, blocks in zip(ORDERS, self.streams[index], strict=True):
+        pair: Any = self.streams[index]
+        for order, blocks in zip(ORDERS, pair, strict=True):
             stream = tokens
             for axis, block in zip(order, blocks, strict=True):
                 stream = block(stream, axis=AXES[axis], nodes=frames if axis == "frames" else None)
@@ -98,6 +100,7 @@ class DSTformer(SpaceTimeTransformer):
         return weights[..., :1] * streams[0] + weights[..., 1:] * streams[1]
 
     def temporal_block(self, index: int) -> TransformerBlock:
-        block = self.streams[index][0][1]  # type: ignore[index]
+        pair: Any = self.streams[index]
+        block = pair[0][1]
         assert isinstance(block, TransformerBlock)
         return block

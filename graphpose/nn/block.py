@@ -62,9 +62,7 @@ class TransformerBlock(nn.Module):
         self.mlp = MLP(channels, int(channels * mlp_ratio))
         self.drop_path = DropPath(drop_path)
 
-    def forward(
-        self, x: Tensor, bias: Tensor | None = None, axis: int = -2, nodes: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor | None = None, axis: int = -2, nodes: Tensor | None = None) -> Tensor:
         """Tokens [..., N, ..., C] with N at `axis`, attention bias or None (as in the attention) -> the same shape.
 
         `nodes [B, N]` says which frames the N are where some were pruned; only priors look at it.

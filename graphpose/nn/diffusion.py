@@ -120,5 +120,5 @@ def check_steps(t: Tensor, timesteps: int) -> None:
     """
     if t.is_floating_point() or t.dtype == torch.bool:
         raise DataError(f"expected integer diffusion steps t (got {t.dtype})")
-    if not torch.compiler.is_compiling() and t.numel() and not (0 <= int(t.min()) and int(t.max()) < timesteps):
+    if not torch.compiler.is_compiling() and t.numel() and not (int(t.min()) >= 0 and int(t.max()) < timesteps):
         raise DataError(f"expected diffusion steps t from 0 to {timesteps - 1} (got {int(t.min())} to {int(t.max())})")

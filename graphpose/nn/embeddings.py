@@ -40,9 +40,7 @@ class JointEmbedding(nn.Module):
     ) -> None:
         super().__init__()
         self.linear = None if priors else Linear(in_features, channels)
-        self.priors = nn.ModuleList(
-            [joint_prior(name, in_features, channels, skeleton, index_free) for name in priors]
-        )
+        self.priors = nn.ModuleList([joint_prior(name, in_features, channels, skeleton, index_free) for name in priors])
         if index_free:
             self.index_free_position = IndexFreeJointPosition(channels, skeleton)
         else:
@@ -68,9 +66,7 @@ class FrameEmbedding(nn.Module):
         index_free: nothing tied to a single frame; then clips of any length are taken.
     """
 
-    def __init__(
-        self, channels: int, frames: int, priors: tuple[str, ...] = (), index_free: bool = False
-    ) -> None:
+    def __init__(self, channels: int, frames: int, priors: tuple[str, ...] = (), index_free: bool = False) -> None:
         super().__init__()
         self.priors = nn.ModuleList([frame_prior(name, channels, frames, index_free) for name in priors])
         if index_free:
