@@ -82,6 +82,7 @@ class DSTformer(SpaceTimeTransformer):
         )
         self.start_small()
         for fusion in self.fusions:  # both streams count alike at first
+            assert isinstance(fusion, Linear)
             nn.init.zeros_(fusion.weight)
             nn.init.constant_(fusion.bias, 0.5)
 
