@@ -238,7 +238,7 @@ CASES = {
     "evaluate {w}/run/best.safetensors --out {w}/good.yaml": "good.yaml: File exists",
     "predict {w}/damaged.safetensors {w}/keypoints.npz {w}/out.npz": "damaged.safetensors",
     "predict {w}/run/best.safetensors {w}/keypoints.npz {w}/out.npz": "expected the 5 joints of "
-    "skeleton 'biped5' (got keypoints [13, 17, 2]); name theirs with --skeleton",
+    "skeleton 'biped5' (got keypoints [12, 17, 2]); name theirs with --skeleton",
     "predict {w}/run/best.safetensors {w}/missing.npz {w}/out.npz": "missing.npz: no such file",
     "predict {w}/run/best.safetensors {w}/text.npz {w}/out.npz": "text.npz",
     "predict {w}/run/best.safetensors {w}/clips/A.npz {w}/out.npz": "no 2D keypoints to lift",

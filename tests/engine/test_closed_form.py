@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -155,7 +154,7 @@ def test_ctrl_c_writes_nothing(
     walkers: list[MotionClip], ridge_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(self: RidgeRegression, x: torch.Tensor, y: torch.Tensor) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # to this thread, now
 
     monkeypatch.setattr(RidgeRegression, "fit", interrupted)
     config = ridge_config()
