@@ -154,7 +154,11 @@ def test_ctrl_c_writes_nothing(
     walkers: list[MotionClip], ridge_config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(self: RidgeRegression, x: torch.Tensor, y: torch.Tensor) -> None:
-        signal.raise_signal(signal.SIGINT)  # to this thread, now
+        previous = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
+        try:
+            signal.raise_signal(signal.SIGINT)  # to this thread, now
+        finally:
+            signal.signal(signal.SIGINT, previous)
 
     monkeypatch.setattr(RidgeRegression, "fit", interrupted)
     config = ridge_config()
