@@ -49,17 +49,8 @@ class ConvFormerConfig(SpaceTimeConfig):
     """Options of ConvFormer.
 
     Attributes:
-        frames: T, the receptive field; a clip is lifted in windows of this length.
-        in_features: 2 (x, y) or 3 (x, y, confidence) a joint.
-        channels: C, width of a token; the cost grows with its square.
         depth: pairs of a spatial and a temporal block.
-        heads: attention heads; must divide `channels`.
-        mlp_ratio: hidden width of the MLPs over C.
         drop_path: drop path of the last pair; grows linearly from 0 at the first.
-        prior: None, "kpa", "tpa", "kpa+tpa", or any relations and registered priors joined by "+".
-        prior_place: "front" (tokens come from message passing), "blocks" (message passing before every block), or "bias"
-            (every attention is biased by the distance along the relation).
-        index_free: no parameter is tied to a joint or a frame, so one checkpoint lifts any skeleton and length.
         spatial_kernels: sizes of the convolutions over joints, odd; size k reaches (k - 1) / 2 bones.
         temporal_kernels: sizes of the convolutions over frames, odd.
         group_width: channels that a convolution mixes with each other; must divide `channels`, and equal to it mixes all.

@@ -38,17 +38,8 @@ class DSTformerConfig(SpaceTimeConfig):
     """Options of DSTformer.
 
     Attributes:
-        frames: T, the receptive field; a clip is lifted in windows of this length.
         in_features: 2 (x, y) or 3 (x, y, confidence; published) a joint.
-        channels: C, width of a token; the cost grows with its square.
         depth: layers, each with two streams of two blocks.
-        heads: attention heads; must divide `channels`.
-        mlp_ratio: hidden width of the MLPs over C.
-        drop_path: drop path of the last layer; grows linearly from 0 at the first.
-        prior: None, "kpa", "tpa", "kpa+tpa", or any relations and registered priors joined by "+".
-        prior_place: "front" (tokens come from message passing), "blocks" (message passing before every block), or "bias"
-            (every attention is biased by the distance along the relation).
-        index_free: no parameter is tied to a joint or a frame, so one checkpoint lifts any skeleton and length.
         representation: width of the layer before the last, the motion representation.
     """
 

@@ -22,17 +22,9 @@ class KTPFormerConfig(MixSTEConfig):
     """Options of KTPFormer.
 
     Attributes:
-        frames: T, the receptive field; a clip is lifted in windows of this length.
-        in_features: 2 (x, y) or 3 (x, y, confidence) a joint.
-        channels: C, width of a token; the cost grows with its square.
         depth: pairs of blocks after the pair of prior blocks (published: 7).
-        heads: attention heads; must divide `channels`.
-        mlp_ratio: hidden width of the MLPs over C.
         drop_path: drop path of the last pair; 0 in the prior blocks, growing linearly.
         prior: "kpa+tpa" (published), one of them, or any relations and registered priors joined by "+".
-        prior_place: "front" (published: tokens come from message passing), "blocks" (message passing before every block), or
-            "bias" (every attention is biased by the distance along the relation).
-        index_free: no parameter is tied to a joint or a frame, so one checkpoint lifts any skeleton and length.
     """
 
     depth: int = 7

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import pkgutil
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
@@ -71,13 +73,21 @@ def describe(name: str) -> str:
     """What the model is and every option with its type and default, as text."""
     found = entry(name)
     lines = [f"{found.name}: {found.summary}", "", "options (default):"]
-    hints = get_type_hints(found.config)
-    lines += [
-        f"  {field.name}: {_type_text(field.type, hints[field.name])} = {_default(field)!r}"
-        for field in dataclasses.fields(found.config)
-    ]
-    documented = (found.config.__doc__ or "").strip()
-    return "\n".join([*lines, "", documented])
+    hints, texts = get_type_hints(found.config), documented_options(found.config)
+    for field in dataclasses.fields(found.config):
+        lines.append(f"  {field.name}: {_type_text(field.type, hints[field.name])} = {_default(field)!r}")
+        lines += [f"      {line}" for line in texts[field.name]]
+    return "\n".join(lines)
+
+
+def documented_options(config: type[LifterConfig]) -> dict[str, list[str]]:
+    """Option -> the lines that document it: those under "Attributes:" of the config, and of its bases where it says nothing."""
+    texts: dict[str, list[str]] = {}
+    for base in reversed(config.__mro__):
+        _, _, attributes = inspect.cleandoc(base.__dict__.get("__doc__") or "").partition("Attributes:\n")
+        for names, text in re.findall(r"^ {4}(\w+(?:, \w+)*): (.*(?:\n {8}.*)*)", attributes, flags=re.MULTILINE):
+            texts |= {key: [line.strip() for line in text.splitlines()] for key in names.split(", ")}
+    return texts
 
 
 def _type_text(written: Any, hint: Any) -> str:

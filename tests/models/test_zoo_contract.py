@@ -17,7 +17,7 @@ from graphpose.engine import lift_windows
 from graphpose.errors import ConfigError, DataError
 from graphpose.graph import PoseGraph, SpatioTemporalGraph, pose_batch
 from graphpose.models import available, create, describe
-from graphpose.models.registry import _type_text
+from graphpose.models.registry import _type_text, documented_options
 from graphpose.skeleton import Skeleton
 
 models = pytest.mark.parametrize("name", available())
@@ -167,10 +167,11 @@ def test_wrong_input_is_named(name: str) -> None:
 
 @models
 def test_describes_every_option(name: str) -> None:
-    text = describe(name)
+    text, documented = describe(name), documented_options(type(small(name).config))
     assert "MISSING" not in text and "factory" not in text
     for field in dataclasses.fields(small(name).config):
-        assert text.count(field.name) >= 2, f"{field.name} is not documented"
+        assert documented.get(field.name), f"{field.name} is not documented"
+        assert f"  {field.name}: " in text and documented[field.name][0] in text
 
 
 def test_choices_and_made_defaults_are_told_as_they_are() -> None:
