@@ -16,9 +16,13 @@ from typing import Any, Literal, TypeVar, Union
 
 from graphpose.errors import ConfigError, GraphposeError, unknown_name, unknown_names
 
-__all__ = ["build", "field_paths", "plain"]
+__all__ = ["build", "field_paths", "merge", "plain"]
 
 T = TypeVar("T")
+
+
+_CONTAINERS = {dict: "a mapping {name: value}", list: "a list", tuple: "a list"}
+_MANY = {"a number": "numbers", "a whole number": "whole numbers"}
 
 
 class _Fault(Exception):
@@ -59,6 +63,15 @@ def plain(config: Any) -> Any:
     if isinstance(config, (list, tuple)):
         return [plain(value) for value in config]
     return config
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `over` replaced, mapping by mapping."""
+    out = dict(base)
+    for key, value in over.items():
+        below = out.get(key)
+        out[key] = merge(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return out
 
 
 def field_paths(kind: type, prefix: str = "") -> Iterator[str]:
@@ -174,7 +187,10 @@ def _name(hint: Any) -> str:
         return "null"
     if typing.get_origin(hint) is Literal:
         return "one of " + ", ".join(repr(choice) for choice in typing.get_args(hint))
-    if typing.get_origin(hint) is not None:
+    if (origin := typing.get_origin(hint)) in _CONTAINERS:
+        inner = [_name(part) for part in typing.get_args(hint) if part not in (Any, Ellipsis)]
+        return _CONTAINERS[origin] + (f" of {_MANY.get(inner[-1], inner[-1])}" if inner and origin is not dict else "")
+    if origin is not None:
         return str(hint)
     return {"float": "a number", "int": "a whole number", "str": "text", "bool": "true or false"}.get(
         getattr(hint, "__name__", ""), str(hint)

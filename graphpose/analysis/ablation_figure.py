@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphpose.analysis.ablation_table import METRICS, AblationTable, Row, count
-from graphpose.analysis.extras import require
+from graphpose.analysis.axes_style import new_figure, rows_of_marks, write_png
 from graphpose.analysis.palette import CURVES, LIGHT
-from graphpose.formats._atomic import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,24 +33,14 @@ _RIGHT: dict[str, Any] = {"ha": "right", "va": "center"}
 
 def draw_ablation(table: AblationTable, path: str | Path, *, dpi: int = 150) -> Path:
     """Writes a PNG and returns its path."""
-    figure = ablation_figure(table)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as draft:
-        figure.savefig(draft, dpi=dpi, format="png")
-    return path
+    return write_png(ablation_figure(table), path, dpi)
 
 
 def ablation_figure(table: AblationTable) -> Figure:
     """The picture, to go on with."""
-    require("matplotlib", "graphpose.analysis.ablation_figure")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # no pyplot: leaves the caller's backend alone
-    from matplotlib.figure import Figure
-
     places = list(_places(table))
     bottom = places[-1][0] + 0.6
-    figure = Figure(figsize=(13.0, 1.5 + _GRID * bottom), facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure((13.0, 1.5 + _GRID * bottom), "graphpose.analysis.ablation_figure")
     panels = figure.subplots(1, len(METRICS) + 1, sharey=True, width_ratios=[1.0] * len(METRICS) + [0.62])
     for axes, (metric, (label, unit)) in zip(panels, METRICS.items(), strict=False):
         _quiet(axes, table, places)
@@ -161,12 +150,7 @@ def _named(row: Row) -> str:
 
 
 def _quiet(axes: Axes, table: AblationTable, places: list[tuple[float, Row]]) -> None:
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(LIGHT["border"])
-    axes.tick_params(colors=LIGHT["text"], labelsize=9, length=0)
-    axes.grid(axis="x", color=LIGHT["grid"], linewidth=0.8)
-    axes.set_axisbelow(True)
+    rows_of_marks(axes)
     for (y, _), (following, _) in itertools.pairwise(places):
         if following - y > 1.0 + _GAP / 2:
             axes.axhline((y + following) / 2, color=LIGHT["border"], linewidth=1.0)

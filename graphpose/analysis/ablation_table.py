@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from graphpose.ablation_config import Cell
+from graphpose.config import Cell
 from graphpose.engine.ablation_cell import CellRecord, read_cell
 from graphpose.errors import DataError
 from graphpose.formats._atomic import replacing

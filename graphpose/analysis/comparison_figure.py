@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphpose.analysis.axes_style import new_figure, rows_of_marks, write_png
 from graphpose.analysis.comparison import FEWEST, LEVEL, Comparison, Difference
 from graphpose.analysis.comparison_text import letters
-from graphpose.analysis.extras import require
 from graphpose.analysis.palette import CURVES, LIGHT
-from graphpose.formats._atomic import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,15 +28,10 @@ _MOST = 40  # actions that one picture holds
 
 def draw_comparison(found: Comparison, path: str | Path, *, dpi: int = 150) -> Path:
     """Writes a PNG and returns its path; with more than 40 actions, those whose figures differ most are shown."""
-    require("matplotlib", "graphpose.analysis.comparison_figure")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # no pyplot: leaves the caller's backend alone
-    from matplotlib.figure import Figure
-
     rows = ["mean over frames", *_chosen(found)]
     panels = 2 if found.paired else 1
     size = (4.2 + 3.4 * (panels - 1) + 2.0, 1.7 + 0.36 * len(rows) + 0.22 * len(found.names))
-    figure = Figure(figsize=size, facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(size, "graphpose.analysis.comparison_figure")
     axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
     short = letters(len(found.names))
     _values(axes[0], found, rows)
@@ -51,11 +45,7 @@ def draw_comparison(found: Comparison, path: str | Path, *, dpi: int = 150) -> P
     labels = [f"{s}  {_tail(name)}".replace("$", r"\$") for s, name in zip(short, found.names, strict=True)]
     handles = [_handle(place) for place in range(len(labels))]
     figure.legend(handles, labels, loc="outside lower left", ncols=1, frameon=False, fontsize=9)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as draft:
-        figure.savefig(draft, dpi=dpi, format="png")
-    return path
+    return write_png(figure, path, dpi)
 
 
 def _chosen(found: Comparison) -> list[str]:
@@ -97,12 +87,7 @@ def _differences(axes: Axes, found: Comparison, rows: list[str]) -> None:
 
 
 def _quiet(axes: Axes, rows: int) -> None:
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(LIGHT["border"])
-    axes.tick_params(colors=LIGHT["text"], labelsize=9, length=0)
-    axes.grid(axis="x", color=LIGHT["grid"], linewidth=0.8)
-    axes.set_axisbelow(True)
+    rows_of_marks(axes)
     if rows > 1:
         axes.axhline(0.5, color=LIGHT["border"], linewidth=1.0)
 

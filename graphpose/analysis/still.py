@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from graphpose.analysis.axes_style import new_figure, write_png
 from graphpose.analysis.example import Example
-from graphpose.analysis.extras import require
 from graphpose.analysis.palette import LIGHT, sides
 from graphpose.analysis.upright import finite_bounds, turntable
 from graphpose.errors import DataError
@@ -36,19 +36,12 @@ def poster(
     Left and right have the colours of the report, the truth is grey and dashed. Each 3D pose is centred, at one scale
     an example. Raises `DataError` without examples or with `frames` under 1.
     """
-    require("matplotlib", "graphpose.analysis.still")
-    from matplotlib.backends.backend_agg import (
-        FigureCanvasAgg,
-    )  # no pyplot: leaves the caller's backend and figures alone
-    from matplotlib.figure import Figure
-
     if not examples:
         raise DataError("poster: expected at least one example (got none)")
     if frames < 1:
         raise DataError(f"poster: expected frames >= 1 (got {frames})")
     height = 4.1 * len(examples)
-    figure = Figure(figsize=(1.5 * frames + 0.4, height + 0.35), facecolor="white", layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure((1.5 * frames + 0.4, height + 0.35), "graphpose.analysis.still")
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.04)  # type: ignore[union-attr, call-arg]
     parts = figure.subfigures(len(examples), 1, squeeze=False)[:, 0]
     for part, example in zip(parts, examples, strict=True):
@@ -62,10 +55,7 @@ def poster(
         heading = {"x": 0.01, "ha": "left", "fontsize": 11, "color": LIGHT["text"], "parse_math": False}
         part.suptitle(example.name, **heading)
     _legend(figure, examples)
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=dpi, format="png")
-    return path
+    return write_png(figure, path, dpi)
 
 
 def _bones(axes: Axes, skeleton: Skeleton, points: np.ndarray, colours: Sequence[str], **options: object) -> None:

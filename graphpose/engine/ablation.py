@@ -21,7 +21,7 @@ from typing import IO
 import torch
 
 import graphpose
-from graphpose.ablation_config import AblationConfig, Cell, select
+from graphpose.config import AblationConfig, Cell, select
 from graphpose.engine.ablation_cell import ERROR, attempt, differences, read_cell
 from graphpose.errors import ConfigError
 from graphpose.formats._atomic import replacing

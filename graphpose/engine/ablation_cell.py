@@ -22,8 +22,7 @@ from typing import Any
 
 import torch
 
-from graphpose.ablation_config import Cell
-from graphpose.config import EvaluateConfig, TrainConfig
+from graphpose.config import Cell, EvaluateConfig, TrainConfig
 from graphpose.datasets import absolute_places
 from graphpose.engine.closed_form import already_solved
 from graphpose.engine.evaluation import evaluate

@@ -100,7 +100,7 @@ class Hourglass(Lifter):
             host = made
         if config.layer >= host.depth:
             raise ConfigError(
-                f"expected layer in 0 ... {host.depth - 1}, one of the {host.depth} layers of the host {config.host!r} "
+                f"model hourglass: expected layer in 0 ... {host.depth - 1}, one of the {host.depth} layers of the host {config.host!r} "
                 f"(got layer={config.layer})"
             )
         self.host = host

@@ -140,15 +140,24 @@ class Lifter(nn.Module, ABC):
         if self.bound_to_skeleton and skeleton != self.skeleton:
             raise ConfigError(
                 f"{type(self).__name__} has parameters of its own for each joint of {self.skeleton.name!r} and does not fit "
-                f"{skeleton.name!r}: map the clips with clip.to(model.skeleton), or train a model with index_free=True"
+                f"{skeleton.name!r}: map the clips with clip.to(model.skeleton), or {self._unbound()}"
             )
         if self.bound_to_frames and frames not in (None, self.frames):
             raise ConfigError(
                 f"{type(self).__name__} has parameters of its own for each of its {self.frames} frames and does not fit windows "
-                f"of {frames}: train a model with index_free=True"
+                f"of {frames}: {self._unbound()}"
             )
         config = self.config if frames is None else replace(self.config, frames=frames)
         return twin(self, lambda: type(self)(skeleton, config))
+
+    def _unbound(self) -> str:
+        """What to train to be bound to no skeleton and no length."""
+        takes = any(item.name == "index_free" for item in fields(self.config))
+        return (
+            "train it with index_free=True"
+            if takes
+            else "train a model that is bound to neither (ktpformer_index_free)"
+        )
 
     def with_options(self, **options: Any) -> Self:
         """The same parameters (shared, not copied) under other options, of those that need no training (`free_options`).
@@ -198,6 +207,8 @@ class Lifter(nn.Module, ABC):
         expected = f"[B, {frames}, {joints}, {self.in_features}]"
         if x.ndim != 4 or x.shape[3] != self.in_features:
             raise DataError(f"{type(self).__name__}: expected keypoints {expected} (got {list(x.shape)})")
+        if x.shape[0] == 0:
+            raise DataError(f"{type(self).__name__}: expected at least one clip (got {list(x.shape)})")
         if (self.bound_to_frames and x.shape[1] != self.frames) or (self.bound_to_skeleton and x.shape[2] != joints):
             raise DataError(
                 f"{type(self).__name__}: expected keypoints {expected} (got {list(x.shape)}); cut or pad the clip into windows "

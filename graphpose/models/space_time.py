@@ -10,6 +10,7 @@ layers) and the diffusion denoiser (which adds a condition to the tokens) work o
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Literal
@@ -18,13 +19,16 @@ import torch
 from torch import Tensor, nn
 
 from graphpose.errors import ConfigError
+from graphpose.graph import resolve_relation
 from graphpose.models.lifter import Lifter, LifterConfig
 from graphpose.models.registry import available, entry
 from graphpose.nn import FrameEmbedding, JointEmbedding, TransformerBlock, block_prior, parse_prior
-from graphpose.nn.prior_specification import Axis
+from graphpose.nn.prior_specification import Axis, is_relation
 from graphpose.skeleton import Skeleton
 
 __all__ = ["SpaceTimeConfig", "SpaceTimeTransformer", "hosts"]
+
+log = logging.getLogger(__name__)
 
 AXES: dict[Axis, int] = {"frames": 1, "joints": 2}
 """Where the axes stand in [B, T, J, C]."""
@@ -59,12 +63,13 @@ class SpaceTimeConfig(LifterConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.heads < 1 or self.channels < 1 or self.channels % self.heads:
+        for name in ("channels", "heads", "depth"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"expected {name} >= 1 (got {getattr(self, name)})")
+        if self.channels % self.heads:
             raise ConfigError(
                 f"expected channels divisible by heads (got channels={self.channels}, heads={self.heads})"
             )
-        if self.depth < 1:
-            raise ConfigError(f"expected depth >= 1 (got {self.depth})")
         if not 1 <= self.mlp_ratio * self.channels < 2**31:
             raise ConfigError(f"expected mlp_ratio > 0, and channels times it below 2^31 (got {self.mlp_ratio})")
         if not 0 <= self.drop_path < 1:
@@ -87,6 +92,7 @@ class SpaceTimeTransformer(Lifter):
         self.bound_to_skeleton = self.bound_to_frames = not config.index_free
         self.depth = config.depth if depth is None else depth
         self._priors = parse_prior(config.prior)
+        self._warn_of_empty_relations()
         front = self._priors if config.prior_place == "front" else parse_prior(None)
         self.joint_embedding = JointEmbedding(
             config.in_features, config.channels, skeleton, front.joints, config.index_free
@@ -119,6 +125,17 @@ class SpaceTimeTransformer(Lifter):
             prior=prior,
             projection=projection,
         )
+
+    def _warn_of_empty_relations(self) -> None:
+        """Says so in the log where a prior relates nothing on this skeleton or within these frames."""
+        frames, skeleton = self.config.frames, self.skeleton
+        for names, n, of in (
+            (self._priors.joints, len(skeleton), f"joints of skeleton {skeleton.name!r}"),
+            (self._priors.frames, frames, f"of {frames} frames"),
+        ):
+            for name in names:
+                if n > 1 and is_relation(name) and not resolve_relation(name).pairs(skeleton, frames)[0].size:
+                    log.warning("prior %r relates no two %s: each is left to itself", name, of)
 
     def start_small(self) -> None:
         """Linear layers start small (truncated normal, 0.02, as Vision Transformers do), so blocks start near the identity.

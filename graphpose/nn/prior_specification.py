@@ -39,6 +39,7 @@ class GridLayer(Protocol):
 @dataclass(frozen=True)
 class _OwnPrior:
     axis: Axis
+    index_free: bool
     make: Callable[..., nn.Module]
 
 
@@ -53,12 +54,17 @@ class PriorSpecification:
     frames: tuple[str, ...] = ()
 
 
-def register_prior(name: str, axis: Axis) -> Callable[[Callable[..., nn.Module]], Callable[..., nn.Module]]:
+def register_prior(
+    name: str, axis: Axis, index_free: bool = False
+) -> Callable[[Callable[..., nn.Module]], Callable[..., nn.Module]]:
     """Decorator: makes a layer known as the prior `name`, which every host then takes.
 
     The decorated class or function makes a `GridLayer`: `make(in_channels, out_channels, skeleton)` for joints (tokens of every
     joint), `make(channels, frames)` for frames (it brings its own residual, as TPA does). Usually it returns a `PriorLayer`
     around a subclass of `GraphPrior`. As an attention bias it cannot be placed: that takes the distances of a relation.
+
+    `index_free` promises that no parameter of the layer belongs to a single joint or frame; hosts with index_free=True take no
+    others.
 
     Raises:
         ConfigError: a name that is taken, or that would not be understood within "a+b".
@@ -69,7 +75,7 @@ def register_prior(name: str, axis: Axis) -> Callable[[Callable[..., nn.Module]]
         raise ConfigError(f"name of a prior: expected small letters, digits, - and _ (got {name!r})")
 
     def decorate(make: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
-        _OWN[name] = _OwnPrior(axis, make)
+        _OWN[name] = _OwnPrior(axis, index_free, make)
         return make
 
     return decorate
@@ -98,6 +104,16 @@ def parse_prior(text: str | None) -> PriorSpecification:
     return PriorSpecification(tuple(by_axis["joints"]), tuple(by_axis["frames"]))
 
 
+def _own(name: str, index_free: bool) -> Callable[..., nn.Module]:
+    """What makes a registered layer; refused where no parameter may be tied to a node and nobody promised that none is."""
+    if index_free and not _OWN[name].index_free:
+        raise ConfigError(
+            f"prior {name!r} may have parameters of single {_OWN[name].axis}: expected index_free=False of the model, or "
+            f"register_prior({name!r}, {_OWN[name].axis!r}, index_free=True) for a layer that has none"
+        )
+    return _OWN[name].make
+
+
 def is_relation(name: str) -> bool:
     """Whether a prior is message passing on a relation of the graph (and not a registered layer)."""
     return name not in _OWN
@@ -106,12 +122,12 @@ def is_relation(name: str) -> bool:
 def joint_prior(name: str, in_channels: int, out_channels: int, skeleton: Skeleton, index_free: bool) -> Any:
     """The `GridLayer` of a prior on joints, without residual."""
     if name in _OWN:
-        return _OWN[name].make(in_channels, out_channels, skeleton)
+        return _own(name, index_free)(in_channels, out_channels, skeleton)
     return KinematicPrior(in_channels, out_channels, skeleton, name, index_free)
 
 
 def frame_prior(name: str, channels: int, frames: int, index_free: bool) -> Any:
     """The `GridLayer` of a prior on frames, its residual included."""
     if name in _OWN:
-        return _OWN[name].make(channels, frames)
+        return _own(name, index_free)(channels, frames)
     return TrajectoryPrior(channels, frames, name, index_free)

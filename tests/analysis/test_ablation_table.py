@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from graphpose.ablation_config import Cell
 from graphpose.analysis.ablation_table import (
     AblationTable,
     Row,
@@ -23,7 +22,7 @@ from graphpose.analysis.ablation_table import (
     to_markdown,
     to_text,
 )
-from graphpose.config import TrainConfig
+from graphpose.config import Cell, TrainConfig
 from graphpose.engine.ablation_cell import CellRecord
 from graphpose.errors import DataError
 

@@ -14,9 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from graphpose.ablation_config import AblationConfig, Cell
 from graphpose.analysis.ablation_table import read_table
-from graphpose.config import EvaluateConfig
+from graphpose.config import AblationConfig, Cell, EvaluateConfig
 from graphpose.engine import evaluate, train
 from graphpose.engine.ablation import Finished, check_cells, run_cells, write_config
 from graphpose.engine.ablation_cell import attempt, read_cell

@@ -9,7 +9,7 @@ from zoo import FIVE, keypoints, small
 
 from graphpose.errors import ConfigError
 from graphpose.models import create, hosts
-from graphpose.nn import GraphPrior, PriorLayer, kinematic_topology, parse_prior, register_prior
+from graphpose.nn import GraphPrior, KinematicPrior, PriorLayer, kinematic_topology, parse_prior, register_prior
 from graphpose.skeleton import Skeleton
 
 PRIORS = [None, "kpa", "tpa", "kpa+tpa", "mirror+hop2+step3", "kpa+mirror+tpa+step2"]
@@ -73,12 +73,12 @@ def test_kept_frames_are_told_to_the_priors(host: str) -> None:
 
 @every_host
 def test_a_prior_of_ones_own(host: str) -> None:
-    model = small(host, prior="doubled+tpa").double()
+    model = small(host, prior="doubled+tpa", index_free=False).double()
     assert any(isinstance(part, _Doubled) for part in model.modules())
     assert model.lift(keypoints(model)).isfinite().all()
-    small(host, prior="doubled", prior_place="blocks")
+    small(host, prior="doubled", prior_place="blocks", index_free=False)
     with pytest.raises(ConfigError, match="'doubled' is a layer"):
-        small(host, prior="doubled", prior_place="bias")
+        small(host, prior="doubled", prior_place="bias", index_free=False)
 
 
 def test_names_of_priors() -> None:
@@ -92,3 +92,31 @@ def test_names_of_priors() -> None:
         register_prior("mirror", "joints")
     with pytest.raises(ConfigError, match="small letters"):
         register_prior("a+b", "joints")
+
+
+def test_a_layer_of_ones_own_goes_index_free_only_where_it_promises_to() -> None:
+    with pytest.raises(ConfigError, match=r"prior 'doubled' may have parameters of single joints.*index_free=False"):
+        small("mixste", prior="doubled", index_free=True)
+
+    @register_prior("untied", axis="joints", index_free=True)
+    def _untied(in_channels: int, out_channels: int, skeleton: Skeleton) -> nn.Module:
+        return KinematicPrior(in_channels, out_channels, skeleton, index_free=True)
+
+    model = small("mixste", prior="untied", index_free=True)
+    hand = model.on("hand21")
+    assert hand.lift(torch.rand(1, 6, 21, 2)).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("prior", "said"),
+    [
+        ("mirror", "prior 'mirror' relates no two joints of skeleton 'plain': each is left to itself"),
+        ("kpa+step7", "prior 'step7' relates no two of 6 frames: each is left to itself"),
+    ],
+)
+def test_a_prior_that_relates_nothing_is_said(prior: str, said: str, caplog: pytest.LogCaptureFixture) -> None:
+    small("mixste", Skeleton.from_parents([-1, 0, 1], name="plain"), prior=prior)
+    assert [record.message for record in caplog.records] == [said]
+    caplog.clear()
+    small("mixste", Skeleton.from_parents([-1], name="point"), frames=1, prior="kpa+tpa")
+    assert not caplog.records, "a single node has nobody to be related to"

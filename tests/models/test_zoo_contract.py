@@ -47,6 +47,13 @@ def test_lifts_a_window(name: str) -> None:
 
 
 @models
+def test_an_empty_batch_is_refused(name: str) -> None:
+    model = small(name)
+    with pytest.raises(DataError, match=r"expected at least one clip \(got \[0, 6, 5, 2\]\)"):
+        model.lift(torch.zeros(0, 6, 5, 2))
+
+
+@models
 def test_gradients_reach_every_parameter(name: str) -> None:
     if name in FITTED:
         pytest.skip(FITTED[name])

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 
-from graphpose.ablation_config import AblationConfig, Cell, ablations, select
 from graphpose.cli.imports import add_import, import_given, named_modules
 from graphpose.cli.parsing import UsageError, add_settings, given
-from graphpose.config import DataConfig, OptimConfig, RunConfig, merge
+from graphpose.config import AblationConfig, Cell, DataConfig, OptimConfig, RunConfig, ablations, select
 from graphpose.errors import ConfigError
+from graphpose.structured import merge
 
 if TYPE_CHECKING:
     from graphpose.engine.ablation import Finished

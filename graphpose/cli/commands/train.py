@@ -21,8 +21,9 @@ from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 
 from graphpose.cli.imports import add_import, import_given, named_modules
 from graphpose.cli.parsing import UsageError, add_settings, given
-from graphpose.config import DataConfig, ModelConfig, OptimConfig, RunConfig, TrainConfig, merge, recipes
+from graphpose.config import DataConfig, ModelConfig, OptimConfig, RunConfig, TrainConfig, recipes
 from graphpose.errors import ConfigError
+from graphpose.structured import merge
 
 SECTIONS = {"data": DataConfig, "model": ModelConfig, "optim": OptimConfig, "run": RunConfig}
 SHORTHANDS = {"--data": "--data.paths+", "--output": "--run.output"}

@@ -28,10 +28,10 @@ from typing import Any
 
 import yaml
 
-from graphpose.config import TrainConfig, merge
+from graphpose.config.training import TrainConfig
 from graphpose.errors import ConfigError, unknown_name
 from graphpose.recipe_files import find_recipe, load_settings, recipes
-from graphpose.structured import build, plain
+from graphpose.structured import build, merge, plain
 
 __all__ = ["AblationConfig", "Cell", "EntryConfig", "OverrideConfig", "ablations", "select"]
 

@@ -26,11 +26,10 @@ from graphpose.config import (
     TrainConfig,
     ViewsConfig,
     find_recipe,
-    merge,
     recipes,
 )
 from graphpose.errors import ConfigError
-from graphpose.structured import build, field_paths, plain
+from graphpose.structured import build, field_paths, merge, plain
 
 CLASSES = (DataConfig, EvaluateConfig, ModelConfig, OptimConfig, RunConfig, SplitConfig, TrainConfig, ViewsConfig)
 
@@ -98,8 +97,13 @@ def test_any_configuration_survives_yaml(
         ({"data": {"frames": True}}, "data.frames: expected a whole number (got bool True)"),
         ({"data": {"frames": 2.5}}, "data.frames: expected a whole number (got float 2.5)"),
         ({"data": {"frames": 0}}, "data.frames: expected at least 1 (got 0)"),
+        ({"data": {"reader_options": 3}}, "data.reader_options: expected a mapping {name: value} (got int 3)"),
+        (
+            {"model": {"options": {"in_features": 3}}},
+            "model.options.in_features: expected 2, as data.confidence is false (got 3)",
+        ),
         ({"data": {"flip": "yes please"}}, "data.flip: expected true or false"),
-        ({"data": {"paths": "walk.bvh"}}, "data.paths: expected list[str] (got str 'walk.bvh')"),
+        ({"data": {"paths": "walk.bvh"}}, "data.paths: expected a list of text (got str 'walk.bvh')"),
         ({"data": {"fps": -30}}, "data.fps: expected a number above 0"),
         ({"data": {"fps": math.nan}}, "data.fps: expected a number above 0"),
         ({"data": {"scale": math.inf}}, "data.scale: expected a number above 0"),

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from graphpose.ablation_config import AblationConfig, Cell, ablations, select
-from graphpose.config import TrainConfig, find_recipe
+from graphpose.config import AblationConfig, Cell, TrainConfig, ablations, find_recipe, select
 from graphpose.errors import ConfigError
 
 BASE: dict[str, Any] = {
@@ -114,7 +113,7 @@ def test_a_recipe_of_an_entry_takes_the_clips_of_the_base(tmp_path: Path) -> Non
         ({"seeds": []}, r"seeds: expected one or more different whole numbers in \[0, 2\^32\) \(got \[\]\)"),
         ({"seeds": [1, 1]}, r"seeds: expected one or more different .* \(got \[1, 1\]\)"),
         ({"seeds": [-1]}, "seeds: expected one or more different"),
-        ({"seeds": 3}, "seeds: expected list.int. .got int 3."),
+        ({"seeds": 3}, "seeds: expected a list of whole numbers .got int 3."),
         ({"output": ""}, "output: expected the path of a folder"),
         ({"hosts": {"a/b": {}}}, r"hosts: expected names of letters, digits and _\.\+-, for folders \(got 'a/b'\)"),
         ({"hosts": {"..": {}}}, "hosts: expected names of letters"),
