@@ -1,5 +1,6 @@
 # make demo    set up, train a small model on the bundled clips, evaluate it, write runs/demo/report.html
 # make test    set up, compile torch-scatter where there is a C++ compiler, run the tests
+# make notebooks    opens JupyterLab with everything installed
 # make lint    style and types        make bench  speed        make clean  remove what these made
 #
 # Needs Python 3.10 or newer, make and PyPI. Another Python: make test PYTHON=python3.12
@@ -16,7 +17,7 @@ SCATTERED := $(VENV)/.torch-scatter-$(SCATTER)-for-torch-$(TORCH)
 PYTEST_ARGS ?=
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup scatter demo test lint bench clean
+.PHONY: help setup scatter demo notebooks test lint bench clean
 .DELETE_ON_ERROR:
 
 help:
@@ -32,7 +33,7 @@ $(PY):
 
 $(INSTALLED): pyproject.toml constraints.txt | $(PY)
 	@echo "== installing into $(VENV) (a few minutes, once)"
-	$(PY) -m pip install -c constraints.txt -e ".[viz,c3d,mat,store,diffusion,dev]"
+	$(PY) -m pip install -c constraints.txt -e ".[analysis,c3d,mat,store,diffusion,rerun,dev]"
 	@touch $@
 
 # Also tries again without pip's cache: a wheel in it may have been built for another torch.
@@ -55,6 +56,10 @@ demo: $(INSTALLED)
 	$(GRAPHPOSE) train --config demo --data data/samples --output runs/demo
 	$(GRAPHPOSE) evaluate runs/demo/best.safetensors --data data/samples --out runs/demo/evaluation --report runs/demo/report.html --poster runs/demo/poster.png
 	@echo "== look at runs/demo/report.html and runs/demo/poster.png"
+
+notebooks: $(INSTALLED)
+	$(PY) -m pip install -q -c constraints.txt -e ".[notebooks]"
+	$(PY) -m jupyter lab notebooks
 
 # One thread a process: the tests run in several processes at once.
 test: scatter

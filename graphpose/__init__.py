@@ -16,7 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from graphpose import metrics, models
+    from graphpose import analysis, metrics, models
     from graphpose.engine import evaluate, predict, train
     from graphpose.formats import read, read_all
     from graphpose.geometry import Camera
@@ -34,6 +34,7 @@ __all__ = [
     "Skeleton",
     "SpatioTemporalGraph",
     "__version__",
+    "analysis",
     "evaluate",
     "load",
     "metrics",
@@ -57,7 +58,7 @@ _HOME = {
     "read_all": "formats",
     "train": "engine",
 }
-_SUBMODULES = ("metrics", "models")
+_SUBMODULES = ("analysis", "metrics", "models")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,7 @@
 """Looking at results: the HTML report of a run and the pictures in it.
 
 `report_evaluation` makes one self-contained page of an evaluation, `write_report` one of anything, `poster` one PNG.
+`capture` records what a model attends to, `observe` does so for clips; `graphpose.analysis.attention` says what can be made of it.
 `Example` is a clip to look at, `telling_examples` picks some from an evaluation, `read_history` reads the logged
 training curves. Plotly and matplotlib are the extra `viz`; nothing here is imported before it is asked for.
 
@@ -14,6 +15,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from graphpose.analysis.attention.record import Record
+    from graphpose.analysis.attention.record_file import load_record, save_record
+    from graphpose.analysis.attention.recording.capture import capture
+    from graphpose.analysis.attention.recording.observe import observe
+    from graphpose.analysis.attention.recording.sites import Site
     from graphpose.analysis.evaluation_report import (
         describe_evaluation,
         report_evaluation,
@@ -30,11 +36,17 @@ if TYPE_CHECKING:
 _WHERE = {
     "Example": "example",
     "MissingExtraError": "extras",
+    "Record": "attention.record",
+    "Site": "attention.recording.sites",
+    "capture": "attention.recording.capture",
     "describe_evaluation": "evaluation_report",
+    "load_record": "attention.record_file",
+    "observe": "attention.recording.observe",
     "poster": "still",
     "Table": "tables",
     "read_history": "history",
     "report_evaluation": "evaluation_report",
+    "save_record": "attention.record_file",
     "telling_clips": "evaluation_report",
     "telling_examples": "evaluation_report",
     "write_report": "report",
@@ -43,11 +55,17 @@ _WHERE = {
 __all__ = [
     "Example",
     "MissingExtraError",
+    "Record",
+    "Site",
     "Table",
+    "capture",
     "describe_evaluation",
+    "load_record",
+    "observe",
     "poster",
     "read_history",
     "report_evaluation",
+    "save_record",
     "telling_clips",
     "telling_examples",
     "write_report",

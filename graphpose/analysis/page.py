@@ -130,10 +130,14 @@ def _right(on: bool) -> str:
     return ' class="n"' if on else ""
 
 
-def document(*, title: str, colours: str, body: str, data: str, plotly: str, footer: str) -> str:
-    """The whole page. `data` is JSON already made safe by `embed`; `plotly` is the library's source, inlined once."""
-    style = (_ASSETS / "report.css").read_text(encoding="utf-8")
-    script = (_ASSETS / "report.js").read_text(encoding="utf-8")
+def document(
+    *, title: str, colours: str, body: str, data: str, plotly: str, footer: str, style: str = "", script: str = ""
+) -> str:
+    """The whole page. `data` is JSON already made safe by `embed`; `plotly` is the library's source, inlined once; `style` and
+    `script` come after those that every page has.
+    """
+    style = (_ASSETS / "report.css").read_text(encoding="utf-8") + style
+    script = (_ASSETS / "report.js").read_text(encoding="utf-8") + script
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'

@@ -14,7 +14,7 @@ from graphpose.analysis.example import Example
 from graphpose.analysis.palette import sides
 from graphpose.analysis.upright import finite_bounds
 
-__all__ = ["chosen_frames", "player_data"]
+__all__ = ["chosen_frames", "grid_step", "integers", "player_data"]
 
 _SLOWEST = 10.0  # shown frames a second below which motion stops reading as motion
 _ERROR_POINTS = 1000
@@ -32,14 +32,15 @@ def chosen_frames(frames: int, fps: float, limit: int) -> range:
     return range(0, min(frames, limit * step), step)
 
 
-def _integers(values: np.ndarray, scale: float) -> list[int | None]:
+def integers(values: np.ndarray, scale: float) -> list[int | None]:
+    """`values` in units of `scale`, flat; None where one is missing."""
     flat = (values / scale).ravel()
     known = np.isfinite(flat)
     whole = np.where(known, np.rint(np.where(known, flat, 0.0)), 0.0).astype(np.int64).tolist()
     return [number if seen else None for number, seen in zip(whole, known.tolist(), strict=True)]
 
 
-def _tick(span: float) -> float:
+def grid_step(span: float) -> float:
     """A round grid spacing that cuts `span` into about five: 1, 2 or 5 times a power of ten."""
     rough = max(span, 1e-6) / 5
     power = 10.0 ** math.floor(math.log10(rough))
@@ -68,11 +69,11 @@ def player_data(example: Example, limit: int = 150) -> dict[str, Any]:
         "scale3": scale3,
         "range2": [low2.round(6).tolist(), high2.round(6).tolist()],
         "range3": [low3.round(4).tolist(), high3.round(4).tolist()],
-        "tick": _tick(float((high3 - low3).max())),
-        "keypoints": _integers(example.keypoints[shown], scale2),
-        "predicted": _integers(predicted[shown], scale3),
-        "target": None if target is None else _integers(target[shown], scale3),
-        "error": None if example.error is None else _integers(example.error[shown], 1e-3),
+        "tick": grid_step(float((high3 - low3).max())),
+        "keypoints": integers(example.keypoints[shown], scale2),
+        "predicted": integers(predicted[shown], scale3),
+        "target": None if target is None else integers(target[shown], scale3),
+        "error": None if example.error is None else integers(example.error[shown], 1e-3),
         "curve": None,
     }
     curve = example.frame_error()

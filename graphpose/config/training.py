@@ -88,6 +88,8 @@ class RunConfig:
         strategy: Lightning's strategy for several devices, e.g. "ddp".
         seed: of everything that is drawn.
         log_every: steps between two lines of the logs.
+        keep_every: steps between two checkpoints that are all kept, in the folder `steps` of the run, from step 0 on; null keeps the
+            best and the last alone.
         deterministic: only algorithms that give the same result each time.
         output: folder for weights, settings and logs.
         imports: modules of one's own to import before anything else, for the models, priors, relations and pruning rules that
@@ -105,12 +107,13 @@ class RunConfig:
     strategy: str = "auto"
     seed: int = 0
     log_every: int = 50
+    keep_every: int | None = None
     deterministic: bool = True
     output: str = "runs/train"
     imports: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for name in ("max_epochs", "max_steps", "patience"):
+        for name in ("max_epochs", "max_steps", "patience", "keep_every"):
             value = getattr(self, name)
             require(value is None or value >= 1, name, "at least 1, or null", value)
         require(

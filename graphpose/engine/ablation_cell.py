@@ -39,7 +39,15 @@ __all__ = ["CellRecord", "attempt", "differences", "read_cell", "run_cell"]
 
 RECORD, RESULT, ERROR, LOCK = "cell.json", "evaluation.json", "error.txt", ".lock"
 FORMAT, SCHEMA = "graphpose ablation cell", 1
-_ANYWHERE = ("run.output", "run.accelerator", "run.strategy", "run.log_every", "run.imports", "data.workers")
+_ANYWHERE = (
+    "run.output",
+    "run.accelerator",
+    "run.strategy",
+    "run.log_every",
+    "run.keep_every",
+    "run.imports",
+    "data.workers",
+)
 """What two runs may differ in and be the same cell: where they ran and what they told."""
 
 

@@ -41,13 +41,15 @@ class StopTraining(BaseException):
 class KeepWeights(Callback):
     """Writes `best.safetensors` (lowest validation MPJPE) and `last.safetensors` into the run's folder.
 
-    Without validation clips, the last weights are also the best there are, and both files hold them.
+    Without validation clips, the last weights are also the best there are, and both files hold them. With `every`, the weights at
+    every so many steps are kept too, from step 0 on, as `steps/00000500.safetensors`.
     """
 
-    def __init__(self, folder: Path, config: dict[str, Any], data_statement: str) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any], data_statement: str, every: int | None = None) -> None:
         self.folder = folder
         self.config = config
         self.data_statement = data_statement
+        self.every = every
         self.best = math.inf
         self.validated_step = -1
 
@@ -62,6 +64,17 @@ class KeepWeights(Callback):
         path = self.folder / "best.safetensors"
         found = float(read_metadata(path)["metrics"].get("val/mpjpe", math.inf)) if path.is_file() else math.inf
         return math.inf if math.isnan(found) else found
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.global_step == 0:
+            self._keep_step(trainer, pl_module)
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        self._keep_step(trainer, pl_module)
+
+    def _keep_step(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        if self.every is not None and trainer.global_step % self.every == 0:
+            self._save(trainer, module, f"steps/{trainer.global_step:08d}")
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.sanity_checking or "val/mpjpe" not in trainer.callback_metrics:

@@ -130,7 +130,7 @@ def train(
     module = LiftingModule(model, config.optim, config.run.seed, config.run.log_every, config.run.max_steps)
     if saved is not None:
         _check_fits(checkpoint, saved["state_dict"], module)
-    keep = KeepWeights(folder, resolved.to_dict(), json.dumps(data.data_statement()))
+    keep = KeepWeights(folder, resolved.to_dict(), json.dumps(data.data_statement()), config.run.keep_every)
     with warnings.catch_warnings(), _quiet():
         interrupt = GracefulInterrupt(folder)
         own = [StepTimes(), keep, interrupt]

@@ -15,7 +15,7 @@ import contextlib
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from graphpose.datasets.augmentation import flip_points
 from graphpose.datasets.windows import window_bounds, window_frames
@@ -24,18 +24,19 @@ from graphpose.engine.device import place_of
 from graphpose.errors import DataError
 from graphpose.models import Lifter
 
-__all__ = ["lift_clips", "lift_windows"]
+__all__ = ["evaluating", "lift_clips", "lift_windows"]
 
 
 @contextlib.contextmanager
-def _evaluating(model: Lifter) -> Iterator[None]:
-    """Evaluation mode for the while: no drop path, no batch statistics."""
-    training = model.training
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode for the while: no drop path, no batch statistics; each submodule has its own mode back afterwards."""
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         yield
     finally:
-        model.train(training)
+        for module, training in modes:
+            module.training = training
 
 
 @torch.inference_mode()
@@ -44,7 +45,7 @@ def lift_windows(model: Lifter, x: Tensor, *, flip: bool = True) -> Tensor:
 
     A skeleton without left/right pairs has no mirror image; it is lifted once.
     """
-    with _evaluating(model):
+    with evaluating(model):
         pred = model.lift_sequence(x)
         if not flip or not model.skeleton.pairs:
             return pred

@@ -20,12 +20,18 @@ from torch import Tensor, nn
 from graphpose.nn.linear import Linear
 from graphpose.nn.short_attention import ShortAttention, prefers_short_attention
 
-__all__ = ["CrossAttention", "MultiHeadAttention", "attend"]
+__all__ = ["CrossAttention", "MultiHeadAttention", "attend", "attention_weights"]
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
     """softmax(Q K^T / sqrt(d) + B) V: queries `[..., M, d]`, keys and values `[..., N, d]` -> `[..., M, d]`."""
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+
+
+def attention_weights(q: Tensor, k: Tensor, bias: Tensor | None = None) -> Tensor:
+    """softmax(Q K^T / sqrt(d) + B): queries `[..., M, d]`, keys `[..., N, d]` -> `[..., M, N]`, rows sum to one."""
+    scores = (q * q.shape[-1] ** -0.5) @ k.mT
+    return torch.softmax(scores if bias is None else scores + bias, dim=-1)
 
 
 def _check_heads(channels: int, heads: int) -> None:
@@ -59,19 +65,24 @@ class MultiHeadAttention(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor | None = None, axis: int = -2) -> Tensor:
         """Tokens [..., N, ..., C], N at `axis` -> the same shape; the attention weights are not kept."""
-        qkv = self._project(x, axis)
-        if (bias is None or bias.ndim == 3) and prefers_short_attention(qkv):
-            return self.proj(ShortAttention.apply(qkv, self.heads, bias).view(x.shape))
-        q, k, v = self._split(qkv)
-        return self.proj(self._join(attend(q, k, v, bias), qkv).reshape(x.shape))
+        return self._mix(self._project(x, axis), bias, x.shape)
 
     def forward_with_weights(self, x: Tensor, bias: Tensor | None = None, axis: int = -2) -> tuple[Tensor, Tensor]:
-        """The same output, and the weights [A * R, H, N, N] (rows sum to one) for those who want to look at them."""
+        """The output of `forward`, bit for bit, and the weights [A * R, H, N, N] for those who want to look at them."""
         qkv = self._project(x, axis)
-        q, k, v = self._split(qkv)
-        scores = q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])
-        weights = torch.softmax(scores if bias is None else scores + bias, dim=-1)
-        return self.proj(self._join(weights @ v, qkv).reshape(x.shape)), weights
+        q, k, _ = self._split(qkv)
+        return self._mix(qkv, bias, x.shape), attention_weights(q, k, bias)
+
+    def queries_and_keys(self, qkv: Tensor) -> tuple[Tensor, Tensor]:
+        """[A, N, R, 3 C] -> queries and keys, each [A, R, H, N, C/H]; nothing is copied."""
+        q, k, _ = self._heads(qkv).unbind(0)
+        return q, k
+
+    def _mix(self, qkv: Tensor, bias: Tensor | None, shape: torch.Size) -> Tensor:
+        """[A, N, R, 3 C] -> the values mixed by the weights and projected, of the shape of the tokens."""
+        if (bias is None or bias.ndim == 3) and prefers_short_attention(qkv):
+            return self.proj(ShortAttention.apply(qkv, self.heads, bias).view(shape))
+        return self.proj(self._join(attend(*self._split(qkv), bias), qkv).reshape(shape))
 
     def _project(self, x: Tensor, axis: int) -> Tensor:
         """Tokens -> [A, N, R, 3 C]."""
@@ -82,10 +93,13 @@ class MultiHeadAttention(nn.Module):
 
     def _split(self, qkv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """[A, N, R, 3 C] -> queries, keys, values, each [A * R, H, N, C/H]."""
-        a, n, r, _ = qkv.shape
-        heads = qkv.view(a, n, r, 3, self.heads, self.channels // self.heads).permute(3, 0, 2, 4, 1, 5)
-        q, k, v = heads.flatten(1, 2).unbind(0)
+        q, k, v = self._heads(qkv).flatten(1, 2).unbind(0)
         return q, k, v
+
+    def _heads(self, qkv: Tensor) -> Tensor:
+        """[A, N, R, 3 C] -> [3, A, R, H, N, C/H]."""
+        a, n, r, _ = qkv.shape
+        return qkv.view(a, n, r, 3, self.heads, self.channels // self.heads).permute(3, 0, 2, 4, 1, 5)
 
     def _join(self, mixed: Tensor, qkv: Tensor) -> Tensor:
         """[A * R, H, N, C/H] -> [A, N, R, H, C/H]."""
@@ -110,10 +124,14 @@ class CrossAttention(nn.Module):
 
     def forward(self, queries: Tensor, memory: Tensor) -> Tensor:
         """Leading axes of queries broadcast to those of the memory."""
-        q = self._heads(self.linear_q(queries))
-        k, v = self._heads(self.linear_k(memory)), self._heads(self.linear_v(memory))
+        q, k, v = self._project(queries, memory)
         mixed = attend(q.expand(*k.shape[:-2], *q.shape[-2:]), k, v)  # [..., H, M, d]
         return self.proj(mixed.transpose(-3, -2).flatten(-2))
+
+    def _project(self, queries: Tensor, memory: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, each [..., H, M or N, C/H]."""
+        q = self._heads(self.linear_q(queries))
+        return q, self._heads(self.linear_k(memory)), self._heads(self.linear_v(memory))
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(-3, -2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import re
@@ -202,6 +203,19 @@ def test_more_patience_makes_a_resumed_run_longer(walkers: list[MotionClip], sma
     short = train(small_config(run__patience=1, **settings), clips=walkers, progress=False)
     longer = train(small_config(run__patience=2, **settings), resume=short.folder, clips=walkers, progress=False)
     assert short.steps < longer.steps < 20 * short.steps
+
+
+def test_checkpoints_of_the_way_are_kept_where_asked_for(walkers: list[MotionClip], small_config: Config) -> None:
+    result = train(small_config(run__max_steps=7, run__keep_every=3), clips=walkers, progress=False)
+    kept = sorted((result.folder / "steps").iterdir())
+    assert [path.name for path in kept] == ["00000000.safetensors", "00000003.safetensors", "00000006.safetensors"]
+    assert [graphpose.models.read_metadata(path)["metrics"]["step"] for path in kept] == [0.0, 3.0, 6.0]
+    way = [weights(path)["head.1.weight"] for path in [*kept, result.last]]
+    assert not any(torch.equal(one, other) for one, other in itertools.pairwise(way)), "each holds its own weights"
+    elsewhere = str(result.folder) + "_plain"
+    plain = train(small_config(run__max_steps=7, run__output=elsewhere), clips=walkers, progress=False)
+    assert_same(weights(plain.last), weights(result.last))
+    assert not (plain.folder / "steps").exists()
 
 
 def test_without_validation_the_last_weights_are_the_best(walkers: list[MotionClip], small_config: Config) -> None:

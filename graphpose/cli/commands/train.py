@@ -38,6 +38,7 @@ ON_RESUME = (
     "run.accelerator",
     "run.strategy",
     "run.log_every",
+    "run.keep_every",
     "run.imports",
 )
 """What a resumed run may be told anew: how long, on which machine, and where the same files lie on it. Not on how many
