@@ -11,11 +11,8 @@ length (`Lifter.whole_clips`) lift every clip whole.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from graphpose.datasets.augmentation import flip_points
 from graphpose.datasets.windows import window_bounds, window_frames
@@ -23,20 +20,9 @@ from graphpose.engine.allocator import keep_freed_memory
 from graphpose.engine.device import place_of
 from graphpose.errors import DataError
 from graphpose.models import Lifter
+from graphpose.nn.modes import evaluating
 
-__all__ = ["evaluating", "lift_clips", "lift_windows"]
-
-
-@contextlib.contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode for the while: no drop path, no batch statistics; each submodule has its own mode back afterwards."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
+__all__ = ["lift_clips", "lift_windows"]
 
 
 @torch.inference_mode()

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from graphpose.errors import ConfigError
 from graphpose.models.lifter import Lifter
+from graphpose.nn.modes import evaluating
 
 __all__ = ["Cost", "count_flops", "model_cost", "seconds_per_window"]
 
@@ -91,7 +91,7 @@ def seconds_per_window(model: Lifter, frames: int | None = None, *, batch: int =
     """Median wall time of lifting `batch` windows at once, over `batch`; one run before it warms up."""
     x = _window(model, model.frames if frames is None else frames, batch)
     measured = []
-    with _evaluating(model), torch.no_grad():
+    with evaluating(model), torch.no_grad():
         for _ in range(repeats + 1):
             _finish(x)
             start = time.perf_counter()
@@ -108,7 +108,7 @@ def count_flops(module: nn.Module, function: Callable[..., Any], *inputs: Tensor
     counted is the same.
     """
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    with _evaluating(module), torch.no_grad():
+    with evaluating(module), torch.no_grad():
         try:
             with fake, (counter := _counter()):
                 function(*(fake.from_tensor(value) for value in inputs))
@@ -144,15 +144,3 @@ def _finish(x: Tensor) -> None:
     """Waits for work that an accelerator has been given and not done yet."""
     if x.device.type == "cuda":
         torch.cuda.synchronize(x.device)
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode within; every part's own mode afterwards."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training

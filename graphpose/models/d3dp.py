@@ -28,6 +28,7 @@ from graphpose.models.space_time import SpaceTimeTransformer
 from graphpose.nn.aggregation import aggregate
 from graphpose.nn.diffusion import check_steps
 from graphpose.nn.fixed_noise import fixed_noise
+from graphpose.nn.modes import evaluating
 from graphpose.nn.pose_diffusion import PoseDiffusion, mirrored
 from graphpose.nn.step_embedding import StepEmbedding
 from graphpose.skeleton import Skeleton
@@ -135,15 +136,12 @@ class D3DP(Lifter):
             self.check_input(x)
         asked = {"hypotheses": hypotheses, "steps": steps, "sampler": sampler, "seed": seed}
         config = replace(self.config, **{name: value for name, value in asked.items() if value is not None})
-        length, training = x.shape[1], self.training
+        length = x.shape[1]
         frames = self.frames if self.bound_to_frames else min(length, self.frames)
         place = torch.arange(-(-length // frames) * frames).clamp(max=length - 1).view(-1, frames)  # the end repeated
         windows = x[:, place][..., : self.in_features].flatten(0, 1).to(self.noise)  # [V * n, T, J, C]
-        try:
-            self.eval()
+        with evaluating(self):
             found = [self._hypotheses(part, config, flip).float().cpu() for part in windows.split(AT_ONCE)]
-        finally:
-            self.train(training)
         return torch.cat(found, dim=1).unflatten(1, (len(x), -1)).flatten(2, 3)[:, :, :length]
 
     def _hypotheses(self, x: Tensor, config: D3DPConfig, flip: bool = False) -> Tensor:

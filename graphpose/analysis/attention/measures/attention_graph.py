@@ -23,8 +23,7 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from graphpose.analysis.attention.chosen import joint_number
-from graphpose.analysis.attention.measures.chosen_numbers import chosen_numbers
+from graphpose.analysis.attention.chosen import chosen_numbers, joint_number
 from graphpose.analysis.attention.measures.mean_map import counted_rows, mean_map
 from graphpose.analysis.attention.measures.relations import (
     attended_hops,

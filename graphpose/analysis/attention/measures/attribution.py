@@ -23,10 +23,10 @@ from torch import Tensor
 from graphpose.analysis.attention.chosen import frame_number, joint_number
 from graphpose.analysis.extras import require
 from graphpose.engine.device import place_of
-from graphpose.engine.windowed_lifting import evaluating
 from graphpose.errors import ConfigError, DataError, unknown_name
 from graphpose.models import Lifter
 from graphpose.models.hourglass import Hourglass
+from graphpose.nn.modes import evaluating
 
 __all__ = ["Method", "attribution"]
 

@@ -23,11 +23,11 @@ from graphpose.analysis.extras import require
 from graphpose.datasets import Views
 from graphpose.engine import Evaluation, evaluate_clips
 from graphpose.engine.device import place_of
-from graphpose.engine.windowed_lifting import evaluating
 from graphpose.errors import ConfigError, DataError, unknown_name
 from graphpose.models import Lifter
 from graphpose.motion import MotionClip
 from graphpose.nn.attention import CrossAttention, MultiHeadAttention
+from graphpose.nn.modes import evaluating
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -31,8 +31,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from graphpose.analysis.attention.chosen import chosen_numbers
 from graphpose.analysis.attention.measures import head_measures as measure
-from graphpose.analysis.attention.measures.chosen_numbers import chosen_numbers
 from graphpose.analysis.attention.measures.mean_map import counted_rows, grouped_windows, mean_map
 from graphpose.analysis.attention.measures.relations import (
     FRAME_RELATIONS,

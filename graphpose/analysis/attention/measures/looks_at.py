@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from graphpose.analysis.attention.chosen import joint_number
-from graphpose.analysis.attention.measures.chosen_numbers import chosen_numbers
+from graphpose.analysis.attention.chosen import chosen_numbers, joint_number
 from graphpose.analysis.attention.measures.mean_map import counted_rows, row_frames
 from graphpose.analysis.attention.measures.relations import attended_hops, joint_relations, window_length
 from graphpose.analysis.attention.record import Attention, Record
