@@ -27,6 +27,7 @@ STAGES = [
     ["models"],
     ["losses", "metrics"],
     ["engine"],
+    ["adaptation"],
     ["analysis"],
     ["cli", "__main__"],
 ]

@@ -1,4 +1,4 @@
-"""What a training, an evaluation or an ablation is told: typed, documented, validated settings that YAML and command line share.
+"""What a training, evaluation, adaptation or ablation is told: typed, validated settings that YAML and command line share.
 
     TrainConfig = data (clips, cameras, windows, split) + model (name, options) + optim (steps, loss) + run (length, machine)
 
@@ -8,6 +8,7 @@ share; `training`, `evaluation` and `ablation` have a file each.
 """
 
 from graphpose.config.ablation import AblationConfig, Cell, EntryConfig, OverrideConfig, ablations, select
+from graphpose.config.adaptation import AdaptConfig, AlignmentConfig, AugmentationConfig, TargetConfig
 from graphpose.config.data import DataConfig, SplitConfig, ViewsConfig
 from graphpose.config.evaluation import EvaluateConfig
 from graphpose.config.training import ModelConfig, OptimConfig, RunConfig, TrainConfig
@@ -15,6 +16,9 @@ from graphpose.recipe_files import find_recipe, recipes
 
 __all__ = [
     "AblationConfig",
+    "AdaptConfig",
+    "AlignmentConfig",
+    "AugmentationConfig",
     "Cell",
     "DataConfig",
     "EntryConfig",
@@ -24,6 +28,7 @@ __all__ = [
     "OverrideConfig",
     "RunConfig",
     "SplitConfig",
+    "TargetConfig",
     "TrainConfig",
     "ViewsConfig",
     "ablations",

@@ -7,12 +7,13 @@
 
 from graphpose.engine.callbacks import TrainingInterrupted
 from graphpose.engine.evaluation import evaluate, evaluate_clips, evaluate_hypotheses
+from graphpose.engine.fitting import RunResult
 from graphpose.engine.lifting_module import LiftingModule
 from graphpose.engine.outcome import Evaluation, LiftedClip
 from graphpose.engine.prediction import predict, predict_clip, predict_file
 from graphpose.engine.result_file import read_result
 from graphpose.engine.seen_clips import SeenClipsWarning
-from graphpose.engine.training import RunResult, train
+from graphpose.engine.training import train
 from graphpose.engine.windowed_lifting import lift_clips, lift_windows
 
 __all__ = [

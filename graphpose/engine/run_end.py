@@ -11,13 +11,16 @@ from graphpose.models import read_metadata
 __all__ = ["finished"]
 
 
-def finished(folder: Path, checkpoint: dict[str, Any], run: RunConfig) -> tuple[dict[str, float], int, str] | None:
+def finished(
+    folder: Path, checkpoint: dict[str, Any], run: RunConfig, command: str = "train"
+) -> tuple[dict[str, float], int, str] | None:
     """The figures of the last weights, the steps done, and one line that names the limits; None while some are ahead.
 
     Args:
         folder: of the run.
         checkpoint: the content of its `last.ckpt`.
         run: the limits.
+        command: that goes on with it.
 
     A run that was stopped before it could write its last weights is not finished, whatever its limits.
     """
@@ -34,7 +37,7 @@ def finished(folder: Path, checkpoint: dict[str, Any], run: RunConfig) -> tuple[
     above = " and ".join(str(value) for value in reached.values())
     line = (
         f"{folder}: nothing to train, the run is at its end ({limits}, after {steps} steps); "
-        f"to train longer: graphpose train --resume {folder} {longer} (N above {above})"
+        f"to train longer: graphpose {command} --resume {folder} {longer} (N above {above})"
     )
     return metrics, steps, line
 

@@ -7,8 +7,9 @@ Adding a new mapping: write `topologies/mappings/SOURCE_to_TARGET.yaml`, or a fi
 
 from __future__ import annotations
 
+from graphpose.skeleton.limits import Limits
 from graphpose.skeleton.mapping import JointMapping, find_mapping
 from graphpose.skeleton.sides import infer_pairs
 from graphpose.skeleton.skeleton import Skeleton
 
-__all__ = ["JointMapping", "Skeleton", "find_mapping", "infer_pairs"]
+__all__ = ["JointMapping", "Limits", "Skeleton", "find_mapping", "infer_pairs"]

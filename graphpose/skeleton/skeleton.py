@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from graphpose.errors import SkeletonError, unknown_name
+from graphpose.skeleton.limits import Limits
 from graphpose.skeleton.sides import infer_pairs
 from graphpose.skeleton.validation import find_faults
 
@@ -41,6 +42,8 @@ class Skeleton:
         loss_weights: one weight a joint, or () for the rule `1 + 1.5 * hops(root, j) / max hops` (limb ends heavier).
         rest: rest pose [J, 3] in metres, +Y up, facing +Z, left = +X; None when not known.
         source: where the joint list is from.
+        limits: what joints and bones can do (`limits.py`), for augmentation; None when not known. Skeletons that differ in their
+            limits alone are equal.
 
     Raises:
         SkeletonError: lists every fault (cycle, two roots, unknown parent, duplicate name, unpaired partner, ...).
@@ -54,6 +57,7 @@ class Skeleton:
     loss_weights: tuple[float, ...] = ()
     rest: np.ndarray | None = None
     source: str = ""
+    limits: Limits | None = None
 
     def __post_init__(self) -> None:
         faults = find_faults(vars(self))
@@ -72,7 +76,7 @@ class Skeleton:
 
     # ---------------------------------------------------------------- identity
 
-    def _key(self) -> tuple[Any, ...]:
+    def _key(self) -> tuple[Any, ...]:  # without the limits: they do not change what the joints are
         rest = None if self.rest is None else (self.rest + 0.0).tobytes()  # -0.0 equals 0.0
         groups = tuple(sorted(self.groups.items()))
         return self.name, self.joints, self.parents, self.pairs, groups, self.loss_weights, rest

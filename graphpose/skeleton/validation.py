@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from graphpose.skeleton.limits import limit_faults
+
 __all__ = ["find_faults", "short"]
 
 
 def find_faults(fields: Mapping[str, Any], *, parent_names: Sequence[Any] | None = None) -> list[str]:
-    """Every fault of a skeleton's `fields` (the tree, the names, the pairs, the limbs, the weights, the rest pose).
+    """Every fault of a skeleton's `fields` (the tree, the names, the pairs, the limbs, the weights, the rest pose,
+    the limits).
 
     `parent_names` are the parents as a file spells them, for the message about a parent that does not exist.
     """
@@ -30,6 +33,8 @@ def find_faults(fields: Mapping[str, Any], *, parent_names: Sequence[Any] | None
     faults += _group_faults(joints, fields["groups"])
     faults += _weight_faults(joints, fields["loss_weights"])
     faults += _rest_faults(joints, fields["rest"])
+    if not faults:
+        faults += limit_faults(fields["limits"], joints, fields["parents"], fields["pairs"])
     return faults
 
 

@@ -8,6 +8,11 @@ A skeleton file lists its joints in order as `name: parent` (the root's parent i
     groups: {legs: [l_foot, r_foot]}              # optional
     loss_weights: {l_foot: 2.5, r_foot: 2.5}      # optional; joints not named get 1; without it the rule of `Skeleton`
     rest: {hip: [0, 0.9, 0], ...}                 # optional, metres, +Y up, facing +Z, left = +X
+    limits:                                       # optional; see `limits.py`
+      angles: {l_knee: [25, 180]}                 # degrees between the bones that meet at the joint, 180 = straight;
+                                                  # or {chest: {neck: [110, 180]}}, for the bones to single children
+      hinges: [l_knee]                            # bends to one side only
+      lengths: [0.8, 1.25]                        # or {default: [0.8, 1.25], l_foot: [0.9, 1.1]}: ratios of bone lengths
 """
 
 from __future__ import annotations
@@ -20,12 +25,13 @@ import numpy as np
 import yaml
 
 from graphpose.errors import SkeletonError, unknown_name
+from graphpose.skeleton.limits import limits_from_dict
 from graphpose.skeleton.skeleton import Skeleton
 from graphpose.skeleton.validation import find_faults, short
 
 __all__ = ["read_skeleton", "read_yaml", "skeleton_from_dict", "skeleton_to_dict", "write_skeleton"]
 
-KEYS = ("name", "source", "joints", "pairs", "groups", "loss_weights", "rest")
+KEYS = ("name", "source", "joints", "pairs", "groups", "loss_weights", "rest", "limits")
 
 
 class _Loader(yaml.SafeLoader):
@@ -104,6 +110,7 @@ def skeleton_from_dict(
         "loss_weights": _read_weights(data.get("loss_weights"), joints, faults),
         "rest": _read_rest(data.get("rest"), joints, faults),
         "source": _or_empty(data.get("source"), ""),
+        "limits": limits_from_dict(data.get("limits"), faults),
     }
     if joints or not faults:  # without joints, everything else would be reported as unknown
         faults += find_faults(fields, parent_names=spelled)
@@ -180,6 +187,8 @@ def skeleton_to_dict(skeleton: Skeleton) -> dict[str, Any]:
         data["loss_weights"] = dict(zip(names, skeleton.loss_weights, strict=True))
     if skeleton.rest is not None:
         data["rest"] = {name: [float(v) for v in row] for name, row in zip(names, skeleton.rest, strict=True)}
+    if skeleton.limits is not None:
+        data["limits"] = skeleton.limits.to_dict()
     return data
 
 

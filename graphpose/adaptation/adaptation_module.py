@@ -1,0 +1,202 @@
+"""A lifter that is adapted: what Lightning calls.
+
+Each step takes a batch of source windows with their 3D and makes new windows of them that look like the target:
+
+    p  = R_x(tilt of the target's cameras - tilt of the source's) p, about the root of the middle frame
+    p' = augmentation(p)                       local pose augmentation, after its warm-up
+    q  = alignment(p', keypoints of the target) global position alignment with windows of the target drawn at random
+    (x', y') = (image of q, q - root of q)
+    loss = s L(lift(x), y) + (1 - s) L(lift(x'), y'),     s = source_share
+
+The lifter has no more parameters than before; what learns beside it is left behind. Of the target only 2D keypoints are there.
+Every draw follows from (seed, step), so a resumed run repeats the uninterrupted one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import roma
+import torch
+from torch import Tensor
+
+from graphpose.adaptation.adversarial_augmentation import AdversarialAugmentation, Seen
+from graphpose.adaptation.global_position_alignment import align, align_windows, project
+from graphpose.adaptation.source_intrinsics import fit_intrinsics
+from graphpose.adaptation.target_keypoints import TargetKeypoints, TargetWindows
+from graphpose.config import AdaptConfig, DataConfig
+from graphpose.datasets import flip_points
+from graphpose.engine.lifting_module import LiftingModule
+from graphpose.graph import grids
+from graphpose.models import Lifter
+from graphpose.nn.modes import evaluating
+
+__all__ = ["AdaptationModule"]
+
+NEAREST = 0.3
+"""Metres; windows in which a joint would come closer to the camera, or behind it, are left out of the step."""
+
+
+class AdaptationModule(LiftingModule):
+    """Adapts `model` to the 2D keypoints of `target`, on source batches (`x`, `y`, `root`).
+
+    Logs `train/loss`, `train/source`, `train/adapted` (the losses of source and new windows), `train/left_out` (share of the new
+    windows that came too close to the camera) and, with augmentation, `augment/<term>`.
+
+    Args:
+        model: any lifter that learns by gradients.
+        config: of the adaptation.
+        data: of the source; its noise and mirror images are those of the new windows too.
+        target: the keypoints of the target.
+        tilt_gap: gives, for numbers of source windows `[B]`, how much further the target's cameras look down than theirs `[B]`,
+            radians; None leaves poses as they are.
+    """
+
+    mirror: Tensor
+
+    def __init__(
+        self,
+        model: Lifter,
+        config: AdaptConfig,
+        data: DataConfig,
+        target: TargetKeypoints,
+        tilt_gap: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        super().__init__(model, config.optim, config.run.seed, config.run.log_every, config.run.max_steps)
+        self.config, self.target, self.tilt_gap = config, target, tilt_gap
+        self.noise = data.noise
+        self.flip = data.flip and bool(model.skeleton.pairs)
+        self.register_buffer("mirror", torch.from_numpy(model.skeleton.mirror.copy()), persistent=False)
+        enabled = config.augmentation.enabled
+        self.augmentation = AdversarialAugmentation(model.skeleton, config.augmentation) if enabled else None
+        self._saved_optimisers: dict[str, Any] = {}
+        self.sample: dict[str, Tensor] = {}
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        [group] = grids(batch)
+        x, y = self._window(batch, group)
+        pose = y + batch.root.to(y.dtype).view(*y.shape[:2], 1, 3)
+        new_x, new_y = self._new_windows(batch, x, pose, self._tilted(batch, pose))
+        share = self.config.source_share
+        parts = [(x, y, share), (new_x, new_y, 1.0 - share)]
+        parts = [part for part in parts if part[2] and len(part[0])]
+        xs, ys = (torch.cat([part[i] for part in parts]) for i in (0, 1))
+        pred = self.model.lift_for_loss(xs, ys)
+        if self.model.lifted_frame is not None:
+            ys = ys[:, self.model.lifted_frame][:, None]
+        sizes = [len(part[0]) for part in parts]
+        losses = [self.loss(p, t) for p, t in zip(pred.split(sizes), ys.split(sizes), strict=True)]
+        weights = [part[2] for part in parts]
+        total = torch.stack([w * loss for w, loss in zip(weights, losses, strict=True)]).sum() / sum(weights)
+        self.log("train/loss", total.detach(), batch_size=len(x), prog_bar=True)
+        self.log("train/left_out", 1.0 - len(new_x) / len(x), batch_size=len(x))
+        for (part, _, _), loss in zip(parts, losses, strict=True):
+            self.log("train/source" if part is x else "train/adapted", loss.detach(), batch_size=len(x))
+        self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
+        return total
+
+    def _tilted(self, batch: Any, pose: Tensor) -> Tensor:
+        """The poses `[B, T, J, 3]` as cameras with the tilt of the target's would see them."""
+        if self.tilt_gap is None:
+            return pose
+        gap = self.tilt_gap(batch.window.cpu()).to(pose)
+        turn = roma.rotvec_to_rotmat(torch.stack([gap, torch.zeros_like(gap), torch.zeros_like(gap)], dim=-1))
+        root = pose[:, pose.shape[1] // 2, None, None, self.model.skeleton.root]
+        return root + torch.einsum("bxy,btjy->btjx", turn, pose - root)
+
+    def _new_windows(self, batch: Any, x: Tensor, pose: Tensor, tilted: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints `[b, T, J, C]` and target `[b, T, J, 3]` of the windows made of the source's; b of those that can be seen."""
+        drawn = self._draw(x, pose, batch)
+        changed = tilted
+        if self.augmentation is not None:
+            settings = self.config.augmentation
+            with torch.autocast(pose.device.type, enabled=False):
+                if self.global_step % settings.every == 0:
+                    self._learn(x, pose, tilted, batch)
+                if self.global_step >= settings.warmup_steps:
+                    changed = self.augmentation(tilted.float()).to(pose.dtype)
+        placed = self._place(changed, drawn)
+        keypoints = project(placed, drawn.intrinsics[:, None])  # NaN behind the camera; such windows are left out
+        if self.noise:
+            keypoints = keypoints + self.noise * torch.randn_like(keypoints)
+        keypoints = torch.where(drawn.visible[..., None], keypoints, 0.0)
+        made = self._relative(placed)
+        if self.flip:
+            mirrored = torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5
+            keypoints = torch.where(mirrored, flip_points(keypoints, self.mirror), keypoints)
+            made = torch.where(mirrored, flip_points(made, self.mirror), made)
+        if x.shape[-1] > 2:  # a projected keypoint is certain
+            sure = drawn.visible[..., None].to(x.dtype).expand(*keypoints.shape[:-1], x.shape[-1] - 2)
+            keypoints = torch.cat([keypoints, sure], dim=-1)
+        seen = placed[..., 2].amin((1, 2)) > NEAREST
+        self.sample = {"source": pose, "changed": placed, "keypoints": keypoints[..., :2], "target": drawn.keypoints}
+        return keypoints[seen], made[seen]
+
+    def _draw(self, x: Tensor, pose: Tensor, batch: Any) -> TargetWindows:
+        """Windows of the target to take place and camera from; the source's own where nothing is aligned."""
+        if self.config.alignment.by != "none":
+            return self.target.draw(len(x), x.shape[1]).to(x.device)
+        visible = x.new_ones(x.shape[:3], dtype=torch.bool)
+        if getattr(batch, "visible", None) is not None:
+            visible = batch.visible.view(x.shape[:3])
+        return TargetWindows(x[..., :2], visible, fit_intrinsics(pose, x, visible))
+
+    def _place(self, pose: Tensor, drawn: TargetWindows) -> Tensor:
+        """The poses where the drawn windows are."""
+        by, root = self.config.alignment.by, self.model.skeleton.root
+        if by == "none":
+            return pose
+        if by == "window":
+            return align_windows(pose, drawn.keypoints, drawn.intrinsics, root=root, visible=drawn.visible)
+        b, t = pose.shape[:2]
+        intrinsics = drawn.intrinsics[:, None].expand(b, t, 4).flatten(0, 1)
+        flat = (pose.flatten(0, 1), drawn.keypoints.flatten(0, 1), intrinsics)
+        return align(*flat, root=root, visible=drawn.visible.flatten(0, 1)).unflatten(0, (b, t))
+
+    def _learn(self, x: Tensor, pose: Tensor, tilted: Tensor, batch: Any) -> None:
+        """A step of generator and discriminators."""
+        assert self.augmentation is not None
+        drawn, real = self._draw(x, pose, batch), self.target.draw(len(x), x.shape[1]).to(x.device)
+
+        def see(changed: Tensor) -> Seen:
+            return self._image(self._place(changed, drawn), drawn), drawn.visible
+
+        def error(poses: Tensor) -> Tensor:
+            few = TargetWindows(*(values[: len(poses)] for values in drawn))
+            return self._error(self._place(poses, few).to(x.dtype), few, x.shape[-1])
+
+        terms = self.augmentation.learn(pose.float(), (real.keypoints.to(pose.device), real.visible), see, error)
+        if self.global_step % self.log_every == 0:
+            self.log_dict({f"augment/{name}": value for name, value in terms.items()}, batch_size=len(x))
+
+    def _image(self, placed: Tensor, drawn: TargetWindows) -> Tensor:
+        """Keypoints `[B, T, J, 2]`, with finite gradients also of poses that reach behind the camera."""
+        safe = torch.cat([placed[..., :2], placed[..., 2:].clamp(min=NEAREST)], dim=-1)
+        return torch.where(drawn.visible[..., None], project(safe, drawn.intrinsics[:, None]), 0.0)
+
+    def _error(self, placed: Tensor, drawn: TargetWindows, features: int) -> Tensor:
+        """Mean error in metres of the lifter as it is now on poses `[b, T, J, 3]`."""
+        keypoints = self._image(placed, drawn)
+        sure = drawn.visible[..., None].to(keypoints.dtype).expand(*keypoints.shape[:-1], features - 2)
+        made = self._relative(placed)
+        with evaluating(self.model):
+            pred = self.model.lift(torch.cat([keypoints, sure], dim=-1))
+        if self.model.lifted_frame is not None:
+            made = made[:, self.model.lifted_frame][:, None]
+        return torch.linalg.vector_norm(pred - made, dim=-1).mean()
+
+    def _relative(self, pose: Tensor) -> Tensor:
+        root = self.model.skeleton.root
+        return pose - pose[:, :, root : root + 1]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.augmentation is not None:
+            checkpoint["augmentation_optimisers"] = self.augmentation.optimiser_states()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._saved_optimisers = checkpoint.get("augmentation_optimisers", {})
+
+    def on_train_start(self) -> None:
+        if self.augmentation is not None:  # only now are its parts where they will stay
+            self.augmentation.load_optimiser_states(self._saved_optimisers)
