@@ -1,8 +1,7 @@
 """graphpose: 3D human pose from 2D keypoints by graph priors and attention, on any skeleton.
 
 The names below are loaded when they are first used (PEP 562), so that `import graphpose` and `graphpose --help` need
-neither
-torch nor PyTorch Geometric.
+neither torch nor PyTorch Geometric.
 
 >>> import graphpose
 >>> clip = graphpose.read("walk.bvh")                       # doctest: +SKIP
@@ -12,8 +11,9 @@ torch nor PyTorch Geometric.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from graphpose.lazy_names import lazy
 
 if TYPE_CHECKING:
     from graphpose import analysis, metrics, models
@@ -45,7 +45,7 @@ __all__ = [
     "train",
 ]
 
-_HOME = {
+_WHERE = {
     "Camera": "geometry",
     "MotionClip": "motion",
     "PoseGraph": "graph",
@@ -58,18 +58,5 @@ _HOME = {
     "read_all": "formats",
     "train": "engine",
 }
-_SUBMODULES = ("analysis", "metrics", "models")
 
-
-def __getattr__(name: str) -> Any:
-    if name in _SUBMODULES:
-        return importlib.import_module(f"{__name__}.{name}")
-    if name in _HOME:
-        value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it offers: {', '.join(__all__)}")
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy(__name__, _WHERE, modules=("analysis", "metrics", "models"))

@@ -59,16 +59,22 @@ class CheckpointError(GraphposeError):
 
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:
-    """The choice that `name` resembles or is the beginning of; None where it is like none of them.
+    """The choice that `name` resembles or is the beginning of, whatever the case of its letters; None where it is like none of them.
 
     >>> nearest("ktp", ["mpjpe", "ktpformer"])
     'ktpformer'
+    >>> nearest("lwrist", ["Rwrist", "Lwrist"])
+    'Lwrist'
     >>> nearest("colour", ["source", "joints"])
     """
-    names = [str(choice) for choice in choices]
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
-    begun = (choice for choice in names if len(str(name)) > 1 and choice.startswith(str(name)))
-    return close[0] if close else next(begun, None)
+    name, folded = str(name), str(name).casefold()
+    spelled: dict[str, list[str]] = {}  # the choices by their letters without case
+    for choice in map(str, choices):
+        spelled.setdefault(choice.casefold(), []).append(choice)
+    close = difflib.get_close_matches(folded, spelled, n=1, cutoff=0.6)
+    begun = (choice for choice in spelled if len(folded) > 1 and choice.startswith(folded))
+    found = close[0] if close else next(begun, None)
+    return None if found is None else difflib.get_close_matches(name, spelled[found], n=1, cutoff=0.0)[0]
 
 
 def unknown_name(kind: str, name: str, choices: Iterable[str]) -> str:

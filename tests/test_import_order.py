@@ -15,7 +15,7 @@ PACKAGE = Path(graphpose.__file__).parent
 # Stages in the order of the data flow; those of one line may use each other.
 STAGES = [
     ["errors"],
-    ["structured", "recipe_files", "own_modules"],
+    ["structured", "recipe_files", "own_modules", "lazy_names"],
     ["config"],
     ["skeleton"],
     ["geometry"],
@@ -71,7 +71,7 @@ def faults(source: str, file: Path) -> list[str]:
         outside, _, inner = module.partition(".")
         if outside == "graphpose" and inner:
             target = inner.split(".")[0]
-            target = graphpose._HOME.get(target, target)
+            target = graphpose._WHERE.get(target, target)
             if RANK.get(target, -1) > RANK[stage]:
                 found.append(f"{where}:{line}: {stage} imports {module}, a later stage ({target})")
         elif outside in FIRST_USE and RANK[stage] < RANK[FIRST_USE[outside]]:

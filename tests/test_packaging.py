@@ -101,7 +101,7 @@ def test_the_public_names_resolve_and_wrong_ones_say_what_there_is() -> None:
     for name in graphpose.__all__:
         assert getattr(graphpose, name) is not None
     assert set(graphpose.__all__) <= set(dir(graphpose))
-    with pytest.raises(AttributeError, match=r"has no attribute 'raed'; it offers: .*read"):
+    with pytest.raises(AttributeError, match=r"has no attribute 'raed' \(did you mean 'read'\?\); it offers: .*read"):
         graphpose.raed  # noqa: B018  # the access is what is tested
 
 

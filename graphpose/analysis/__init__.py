@@ -11,8 +11,9 @@ colours of `palette` (the page swaps in the dark ones by itself), and one line i
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from graphpose.lazy_names import lazy
 
 if TYPE_CHECKING:
     from graphpose.analysis.attention.record import Record
@@ -71,8 +72,4 @@ __all__ = [
     "write_report",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+__getattr__, __dir__ = lazy(__name__, _WHERE)

@@ -1,7 +1,7 @@
 """The HTML around the figures: every text escaped, every number formatted, everything in one file that loads nothing.
 
 A Content-Security-Policy in the page forbids the browser any network access, so "self-contained" is enforced, not only
-intended.
+intended. `write_page` puts a page together and writes it; what is on it comes from `report.py` and from the attention's `report_page.py`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,21 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import graphpose
+from graphpose.analysis.extras import require
+from graphpose.analysis.palette import DARK, LIGHT, css_variables
 from graphpose.analysis.tables import TableLike
+from graphpose.formats._atomic import replacing
 
-__all__ = ["UNKNOWN", "cards", "document", "embed", "escape", "number", "table"]
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+__all__ = ["UNKNOWN", "cards", "document", "embed", "escape", "number", "table", "write_page"]
 
 UNKNOWN = "\u2014"
 _ASSETS = Path(__file__).parent / "assets"
@@ -79,7 +86,7 @@ def cards(summary: Mapping[str, object]) -> str:
         if isinstance(value, tuple) and len(value) == 2:
             value, unit = value
         text = number(value)
-        size = ' class="long"' if len(text) > 12 else ""
+        size = ' class="long"' if len(text) > 8 else ""
         shown_unit = f" <small>{escape(unit)}</small>" if unit else ""
         items.append(f"<div><dt>{escape(label)}</dt><dd{size}>{escape(text)}{shown_unit}</dd></div>")
     return f'<dl class="cards">{"".join(items)}</dl>' if items else ""
@@ -148,3 +155,55 @@ def document(
         f'<script type="application/json" id="report-data">{data}</script>\n'
         f"<script>{plotly}</script>\n<script>\n{script}</script>\n</body>\n</html>\n"
     )
+
+
+def write_page(
+    path: str | Path,
+    *,
+    title: str,
+    subtitle: str = "",
+    summary: Mapping[str, object] | None = None,
+    sections: Sequence[tuple[str, str, str]] = (),
+    figures: Mapping[str, Figure] | None = None,
+    data: Mapping[str, Any] | None = None,
+    style: str = "",
+    script: str = "",
+) -> Path:
+    """Write a page to `path`, whole or not at all (folders are made), and return the path.
+
+    Args:
+        path: of the HTML file; one that is there stays as it is until the new one is complete.
+        title: heading and window title.
+        subtitle: one line below it.
+        summary: shown as `cards`.
+        sections: (id, heading, HTML) of each, in order.
+        figures: by the name that a `data-figure` in the sections has.
+        data: what else the script reads, by its key; `light`, `dark` (colours), `players` and `figures` are there already.
+        style, script: CSS and JavaScript after those that every page has.
+
+    Raises:
+        DataError: `path` is a folder. MissingExtraError: plotly is not installed.
+    """
+    plotly = require("plotly.offline", "a report").get_plotlyjs()
+    links = "".join(f'<a href="#{name}">{escape(heading)}</a>' for name, heading, _ in sections)
+    head = f"<header><h1>{escape(title)}</h1><nav>{links}</nav></header>"
+    note = f'<p class="note">{escape(subtitle)}</p>' if subtitle else ""
+    parts = "".join(f'<section id="{name}"><h2>{escape(text)}</h2>{html}</section>' for name, text, html in sections)
+    held = {"light": LIGHT, "dark": DARK, "players": [], **(data or {})}
+    drawn = ",".join(f'"{name}":{figure.to_json()}' for name, figure in (figures or {}).items())
+    entries = [f'"{name}":{embed(value)}' for name, value in held.items()]
+    text = document(
+        title=title,
+        colours=css_variables(),
+        body=f"{head}<main>{note}{cards(summary or {})}{parts}</main>",
+        data=f'{{{",".join(entries)},"figures":{{{embed(drawn)}}}}}',
+        plotly=plotly,
+        footer=f"Made by graphpose {graphpose.__version__}. Figures by plotly.js (MIT licence), inside this file.",
+        style=style,
+        script=script,
+    )
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+    return path

@@ -10,13 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-import graphpose
 from graphpose.analysis.curves import curve_figures
 from graphpose.analysis.example import Example, as_array
 from graphpose.analysis.extras import require
 from graphpose.analysis.history import read_history
-from graphpose.analysis.page import cards, document, embed, escape, table
-from graphpose.analysis.palette import DARK, LIGHT, css_variables
+from graphpose.analysis.page import escape, table, write_page
 from graphpose.analysis.player_page import player_html
 from graphpose.analysis.pose_player import player_data
 from graphpose.analysis.skeleton_figure import skeleton_error_figure
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Example", "Table", "read_history", "write_report"]
 
-_offline = require("plotly.offline", "graphpose.analysis.report")
+require("plotly", "graphpose.analysis.report")
 
 _FRAMES = 150  # an example
 _NUMBERS = 450_000  # coordinates in the whole page: keeps it, with 5 MB of plotly.js, under 8 MB
@@ -51,7 +49,7 @@ def write_report(
     skeleton: Skeleton | None = None,
     config: str = "",
 ) -> Path:
-    """Write the page to `path` (folders are made) and return the path.
+    """Write the page to `path`, whole or not at all (folders are made), and return the path.
 
     Args:
         path: of the HTML file.
@@ -69,7 +67,7 @@ def write_report(
         config: text of the configuration of the training, shown folded.
 
     Raises:
-        DataError: `per_joint_error` without a skeleton, or of another number of joints.
+        DataError: `per_joint_error` without a skeleton, or of another number of joints; `path` is a folder.
     """
     flat: list[TableLike] = []
     for shown in tables:
@@ -99,24 +97,15 @@ def write_report(
         html = f'<summary>Show the settings of the training</summary><pre tabindex="0">{escape(config)}</pre>'
         sections.append(("config", "Configuration of the training", f'<details class="card">{html}</details>'))
 
-    links = "".join(f'<a href="#{name}">{heading}</a>' for name, heading, _ in sections)
-    head = f"<header><h1>{escape(title)}</h1><nav>{links}</nav></header>"
-    note = f'<p class="note">{escape(subtitle)}</p>' if subtitle else ""
-    parts = [f'<section id="{name}"><h2>{heading}</h2>{content}</section>' for name, heading, content in sections]
-    drawn = ",".join(f'"{name}":{figure.to_json()}' for name, figure in figures.items())
-    colours = f'"light":{embed(LIGHT)},"dark":{embed(DARK)}'
-    text = document(
+    return write_page(
+        path,
         title=title,
-        colours=css_variables(),
-        body=f"{head}<main>{note}{cards(summary or {})}{''.join(parts)}</main>",
-        data=f'{{{colours},"players":{embed(players)},"figures":{{{embed(drawn)}}}}}',
-        plotly=_offline.get_plotlyjs(),
-        footer=f"Made by graphpose {graphpose.__version__}. Figures by plotly.js (MIT licence), inside this file.",
+        subtitle=subtitle,
+        summary=summary,
+        sections=sections,
+        figures=figures,
+        data={"players": players},
     )
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
 
 
 def _frame_limit(examples: Sequence[Example]) -> int:

@@ -137,6 +137,13 @@ class ClipView:
     visible: Tensor
     camera: Camera | None
 
+    def up(self, frame: int = 0) -> Tensor | None:
+        """Where +Y of the world points to in the axes of the camera, `[3]`, at a frame; None without a camera."""
+        if self.camera is None:
+            return None
+        rotations = self.camera.rotation.reshape(-1, 3, 3)
+        return rotations[min(frame, len(rotations) - 1), :, 1]
+
 
 def view_clip(clip: MotionClip, views: Views) -> list[ClipView]:
     """What each camera sees of the clip.

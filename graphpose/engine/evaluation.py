@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from tqdm.auto import tqdm
 
 from graphpose.config import DataConfig, EvaluateConfig, TrainConfig
@@ -220,7 +219,7 @@ def _evaluate(
                     x[view],
                     lifted[view],
                     target[view],
-                    _up(seen[view]),
+                    seen[view].up(),
                 )
             )
     result.dataset = {"fingerprint": joined(digests), "clips": len(clips), "frames_counted": errors.frames}
@@ -307,13 +306,6 @@ def _require_places(checkpoint: str | Path, settings: DataConfig, config: Evalua
             f"{checkpoint}: the joint mapping of its training is not here ({settings.mapping}: no such file); give "
             "--data.mapping FILE, or --data.mapping null to look among the bundled ones"
         )
-
-
-def _up(view: ClipView) -> Tensor | None:
-    """Where +Y of the world points to in the camera's axes [3] (at the first frame of a moving camera)."""
-    if view.camera is None:
-        return None
-    return view.camera.rotation.reshape(-1, 3, 3)[0, :, 1]
 
 
 def _choose_clips(

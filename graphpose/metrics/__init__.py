@@ -10,8 +10,9 @@ and their tests then pick it up by name.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from graphpose.lazy_names import lazy
 from graphpose.metrics.catalogue import Quantity, available, quantity
 from graphpose.metrics.functional import (
     acceleration_error,
@@ -56,11 +57,5 @@ __all__ = [
     "symmetry_error",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Imports the accumulators on first use: torchmetrics takes seconds, the functions need none of it."""
-    if name in ("PoseMetric", "PoseMetrics"):
-        from graphpose.metrics import accumulators
-
-        return getattr(accumulators, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# On first use: torchmetrics takes seconds, the functions need none of it.
+__getattr__, __dir__ = lazy(__name__, {"PoseMetric": "accumulators", "PoseMetrics": "accumulators"})

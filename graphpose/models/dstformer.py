@@ -88,8 +88,12 @@ class DSTformer(SpaceTimeTransformer):
             for axis, block in zip(order, blocks, strict=True):
                 stream = block(stream, axis=AXES[axis], nodes=frames if axis == "frames" else None)
             streams.append(stream)
-        weights = torch.softmax(self.fusions[index](torch.cat(streams, dim=-1)), dim=-1)  # [B, T, J, 2]
+        weights = self.stream_weights(index, streams)
         return weights[..., :1] * streams[0] + weights[..., 1:] * streams[1]
+
+    def stream_weights(self, index: int, streams: list[Tensor]) -> Tensor:
+        """How much of each stream [B, T, J, C] a token of this layer is made of: [B, T, J, 2], sums to one."""
+        return torch.softmax(self.fusions[index](torch.cat(streams, dim=-1)), dim=-1)
 
     def temporal_block(self, index: int) -> TransformerBlock:
         pair: Any = self.streams[index]

@@ -12,6 +12,7 @@ Vaswani et al., "Attention Is All You Need", NeurIPS 2017.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -78,10 +79,15 @@ class MultiHeadAttention(nn.Module):
         q, k, _ = self._heads(qkv).unbind(0)
         return q, k
 
-    def _mix(self, qkv: Tensor, bias: Tensor | None, shape: torch.Size) -> Tensor:
-        """[A, N, R, 3 C] -> the values mixed by the weights and projected, of the shape of the tokens."""
+    def _mix(
+        self, qkv: Tensor, bias: Tensor | None, shape: torch.Size, seen: Callable[[Tensor], None] | None = None
+    ) -> Tensor:
+        """[A, N, R, 3 C] -> the values mixed by the weights and projected, of the shape of the tokens.
+
+        `seen` is called with the weights [A * R, H, N, N] where they are made at all: not by PyTorch's fused kernel.
+        """
         if (bias is None or bias.ndim == 3) and prefers_short_attention(qkv):
-            return self.proj(ShortAttention.apply(qkv, self.heads, bias).view(shape))
+            return self.proj(ShortAttention.apply(qkv, self.heads, bias, seen).view(shape))
         return self.proj(self._join(attend(*self._split(qkv), bias), qkv).reshape(shape))
 
     def _project(self, x: Tensor, axis: int) -> Tensor:

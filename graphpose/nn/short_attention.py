@@ -12,6 +12,7 @@ the fused kernel; from about 64 tokens on the fused kernel is as fast, and needs
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -37,13 +38,16 @@ def prefers_short_attention(qkv: Tensor) -> bool:
 
 
 class ShortAttention(Function):
-    """`ShortAttention.apply(qkv [A, N, R, 3 C], heads, bias)` -> `[A, N, R, C]`, over the axis N; once differentiable.
+    """`ShortAttention.apply(qkv [A, N, R, 3 C], heads, bias, seen)` -> `[A, N, R, C]`, over the axis N; once differentiable.
 
-    The bias `[H, N, N]`, or None, is the same for all A * R samples.
+    The bias `[H, N, N]`, or None, is the same for all A * R samples. `seen`, or None, is called with the weights P
+    `[A * R, H, N, N]` themselves, without a copy: they are not to be changed.
     """
 
     @staticmethod
-    def forward(ctx: Any, qkv: Tensor, heads: int, bias: Tensor | None = None) -> Tensor:
+    def forward(
+        ctx: Any, qkv: Tensor, heads: int, bias: Tensor | None = None, seen: Callable[[Tensor], None] | None = None
+    ) -> Tensor:
         """See the module."""
         a, n, r, _ = qkv.shape
         d = qkv.shape[3] // (3 * heads)
@@ -54,12 +58,14 @@ class ShortAttention(Function):
         ctx.biased = bias is not None
         weights = torch.softmax(scores, -1, out=scores)
         ctx.save_for_backward(stacked, weights)
+        if seen is not None:
+            seen(weights.view(a * r, heads, n, n))
         mixed = _product(weights, v, _empty_heads(v))  # [A * R * H, N, d]
         return mixed.view(a, r, heads, n, d).permute(0, 3, 1, 2, 4).reshape(a, n, r, heads * d)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, Tensor | None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, Tensor | None, None]:
         """See the module."""
         stacked, weights = ctx.saved_tensors
         q, k, v = stacked
@@ -73,7 +79,7 @@ class ShortAttention(Function):
         _product(ds.mT, q, out[1], d**-0.5)
         _product(weights.mT, dy, out[2])
         of_bias = ds.view(a * r, heads, n, n).sum(0) if ctx.biased else None
-        return out.view(3, a, r, heads, n, d).permute(1, 4, 2, 0, 3, 5).reshape(a, n, r, 3 * c), None, of_bias
+        return out.view(3, a, r, heads, n, d).permute(1, 4, 2, 0, 3, 5).reshape(a, n, r, 3 * c), None, of_bias, None
 
 
 def _empty_heads(like: Tensor) -> Tensor:

@@ -182,6 +182,21 @@ def test_an_empty_report_is_a_page(tmp_path: Path) -> None:
     assert page.data["players"] == [] and page.data["figures"] == {}
 
 
+def test_an_error_while_writing_leaves_an_older_page_as_it_was(tmp_path: Path) -> None:
+    page = tmp_path / "r.html"
+    page.write_text("an older page", encoding="utf-8")
+    with pytest.raises(UnicodeEncodeError):
+        write_report(page, title="half a character \ud800")
+    assert page.read_text(encoding="utf-8") == "an older page"
+    assert list(tmp_path.iterdir()) == [page]
+
+
+def test_a_folder_in_the_place_of_the_page_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is a folder"):
+        write_report(tmp_path, title="x")
+    assert not list(tmp_path.iterdir())
+
+
 def test_error_table_fills_tables_summary_and_joints(h36m: Skeleton, tmp_path: Path) -> None:
     errors = ErrorTable(h36m, ["mpjpe", "mpjve", "pck"])
     truth = torch.randn(6, 17, 3, generator=torch.Generator().manual_seed(0))

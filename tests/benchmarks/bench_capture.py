@@ -9,8 +9,9 @@ captured   within `capture`, all weights kept
 mean       within `capture(reduce="mean")`
 one head   within `capture(heads=[0])`
 
-All take turns, one window each, so that whatever else the machine does hits all alike; the medians are printed, with their
-share of `explicit`. The peak is of the whole process, weights and activations of the model included, from a process of its own.
+All take turns, one batch each, so that whatever else the machine does hits all alike; the medians of the seconds by the clock and of
+those of the CPU are printed, each with its share of `explicit`. On a busy machine those of the CPU tell more. The peak is of the whole
+process, weights and activations of the model included, from a process of its own.
 """
 
 from __future__ import annotations
@@ -41,12 +42,12 @@ def made(args: argparse.Namespace) -> tuple[Lifter, Tensor]:
     return model, torch.randn(args.batch, args.frames, len(model.skeleton), model.in_features)
 
 
-def seconds(model: Lifter, x: Tensor, around: AbstractContextManager[Any]) -> float:
-    """Of one forward."""
+def seconds(model: Lifter, x: Tensor, around: AbstractContextManager[Any]) -> tuple[float, float]:
+    """Of one forward, by the clock and of the CPU (all threads)."""
     with around, torch.no_grad():
-        start = time.perf_counter()
+        start = time.perf_counter(), time.process_time()
         model.lift(x)
-        return time.perf_counter() - start
+        return time.perf_counter() - start[0], time.process_time() - start[1]
 
 
 @contextmanager
@@ -96,15 +97,17 @@ def main() -> None:
         "mean": lambda: capture(model, reduce="mean"),
         "one head": lambda: capture(model, heads=[0]),
     }
-    measured: dict[str, list[float]] = {name: [] for name in ways}
+    measured: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for turn in range(args.turns + 1):
         for name, around in ways.items():
             taken = seconds(untouched if name == "plain" else model, x, around())
             if turn:
                 measured[name].append(taken)
-    explicit = statistics.median(measured["explicit"])
-    for name, values in measured.items():
-        print(f"{name:10s} {statistics.median(values):8.3f} s   {statistics.median(values) / explicit:5.2f} x explicit")
+    medians = {name: [statistics.median(one) for one in zip(*values, strict=True)] for name, values in measured.items()}
+    print(f"{'':10s} {'clock':>10s} {'x explicit':>12s} {'CPU':>10s} {'x explicit':>12s}")
+    for name, (clock, cpu) in medians.items():
+        base_clock, base_cpu = medians["explicit"]
+        print(f"{name:10s} {clock:8.3f} s {clock / base_clock:12.2f} {cpu:8.3f} s {cpu / base_cpu:12.2f}")
 
 
 if __name__ == "__main__":

@@ -4,83 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
-import types
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from noted_engine import noted_engine, refused
 
 import graphpose
-from graphpose.cli.commands.train import ON_RESUME
 from graphpose.cli.discovery import commands
 from graphpose.cli.main import main
-from graphpose.config import EvaluateConfig, TrainConfig
+from graphpose.config import EvaluateConfig
 from graphpose.errors import CheckpointError, SkeletonError
 
 NAMES = {command.name for command in commands().values()}
 
 
-class Interrupted(BaseException):
-    """Stands for the engine's exception for a training that was stopped."""
-
-
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """An engine that only notes what it is asked for: these tests are about the command line."""
-    calls: dict[str, Any] = {}
-
-    def train(config: TrainConfig, *, resume: str | None = None, progress: bool | str) -> Any:
-        calls["train"] = (config, resume)
-        calls["progress"] = progress
-        return types.SimpleNamespace(
-            folder="run",
-            best="run/best.safetensors",
-            last="run/last.safetensors",
-            metrics={"mpjpe": 51.25},
-            at_end="",
-            main_process=calls.get("main_process", True),
-        )
-
-    def evaluate(checkpoint: str, config: EvaluateConfig, *, progress: bool) -> Any:
-        calls["evaluate"] = (checkpoint, config)
-        return types.SimpleNamespace(
-            table=lambda: "MPJPE 51.2 mm",
-            errors=types.SimpleNamespace(frames=1200),
-            clips=[types.SimpleNamespace(view=view) for view in (0, 1)],
-            save=lambda folder: calls.update(saved=folder),
-            info={"part": "test", "data": ["clips"], "checkpoint": checkpoint},
-            protocol="exact",
-            flip=True,
-        )
-
-    def report_evaluation(evaluation: Any, path: str) -> None:
-        calls["report"] = (evaluation.table(), path)
-
-    def poster(examples: list[str], path: str) -> None:
-        calls["poster"] = (examples, path)
-
-    def predict_file(checkpoint: str, source: str, target: str, flip: bool = True) -> None:
-        calls["predict"] = (checkpoint, source, target, flip)
-
-    module = types.ModuleType("graphpose.engine")
-    module.__dict__.update(train=train, evaluate=evaluate, predict_file=predict_file, TrainingInterrupted=Interrupted)
-    monkeypatch.setattr("graphpose.analysis.report_evaluation", report_evaluation)
-    monkeypatch.setattr("graphpose.analysis.telling_examples", lambda evaluation: [evaluation.table()])
-    monkeypatch.setattr("graphpose.analysis.poster", poster)
-    monkeypatch.setitem(sys.modules, "graphpose.engine", module)
-    return calls
-
-
-def refused(capsys: pytest.CaptureFixture[str], code: int, *words: str) -> str:
-    """The one line on stderr of a call that has to end with `code`."""
-    assert main(words) == code
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("graphpose: error: ")
-    return lines[0].removeprefix("graphpose: error: ")
+    return noted_engine(monkeypatch)
 
 
 def test_the_commands_are_these() -> None:
@@ -191,145 +133,6 @@ def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert text.splitlines()[-1].startswith("graphpose: error: unknown skeleton")
 
 
-def test_training_takes_the_recipe_and_what_is_replaced(
-    engine: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = "--config demo --data a.npz --data=folder/b --data.frames 9 --model.options.channels 16 --output out"
-    words += " --data.split.val 0.25 --data.split.test [x,y] --data.fps null --optim.lr 1e-4 --data.flip false"
-    assert main(["train", *words.split()]) == 0
-    config, resume = engine["train"]
-    recipe = TrainConfig.from_yaml("demo")
-    assert resume is None
-    assert config.data.paths == ["a.npz", "folder/b"]
-    assert (config.data.frames, config.data.fps, config.data.flip) == (9, None, False)
-    assert (config.data.split.val, config.data.split.test, config.data.split.by) == (0.25, ["x", "y"], "file")
-    assert config.model.options == {**recipe.model.options, "channels": 16}
-    assert (config.run.output, config.run.max_steps, config.optim.lr) == ("out", recipe.run.max_steps, 1e-4)
-    out = capsys.readouterr().out
-    assert "mpjpe 51.25" in out
-    assert "graphpose evaluate run/best.safetensors" in out
-
-
-@pytest.mark.parametrize("name", ["ridge", "mixste"])  # of other options, and of the same
-def test_another_model_than_the_recipes_takes_none_of_its_options(
-    name: str, engine: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["train", "--config", "demo", "--data", "x", "--model.name", name]
-    assert main(words) == 0
-    assert (engine["train"][0].model.name, engine["train"][0].model.options) == (name, {})
-    assert capsys.readouterr().err == (
-        f"graphpose: note: {name} takes its own defaults, not the options of the model in demo: channels 64, depth 2, "
-        "heads 8, mlp_ratio 2.0, drop_path 0.1\n"
-    )
-    assert main([*words, "--model.options.alpha", "2"]) == 0
-    assert engine["train"][0].model.options == {"alpha": 2}
-
-
-def test_the_same_model_keeps_the_recipes_options_and_empty_ones_clear_them(
-    engine: dict[str, Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["train", "--config", "demo", "--data", "x"]
-    assert main([*words, "--model.name", "ktpformer"]) == 0
-    assert engine["train"][0].model == TrainConfig.from_yaml("demo").model
-    for more in ([], ["--model.name", "ridge"]):
-        assert main([*words, "--model.options", "{}", *more]) == 0
-        assert engine["train"][0].model.options == {}
-    assert capsys.readouterr().err == "", "what was asked for needs no note"
-
-
-def test_an_unknown_model_is_told_without_a_note(engine: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    line = refused(capsys, 1, "train", "--config", "demo", "--data", "x", "--model.name", "rigde")
-    assert line.startswith("unknown model 'rigde' (did you mean 'ridge'?)")
-
-
-def test_modules_of_ones_own_are_imported_and_recorded(
-    engine: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [place for place in sys.path if place])
-    for name in ("first_own", "second_own"):
-        Path(f"{name}.py").write_text("")
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    words = ["train", "--config", "demo", "--data", "x"]
-    assert main([*words, "--import", "first_own,second_own"]) == 0
-    config = engine["train"][0]
-    assert config.run.imports == ["first_own", "second_own"]
-    assert {"first_own", "second_own"} <= sys.modules.keys()
-    config.to_yaml("config.yaml")
-    for name in ("first_own", "second_own"):
-        monkeypatch.delitem(sys.modules, name)
-    assert main(["train", "--resume", "."]) == 0
-    assert {"first_own", "second_own"} <= sys.modules.keys(), "a resumed run imports them by itself"
-    for command in ("evaluate a", "predict a b c", "model list", "model describe ridge"):
-        monkeypatch.delitem(sys.modules, "first_own", raising=False)
-        assert main([*command.split(), "--import", "first_own"]) == 0
-        assert "first_own" in sys.modules
-        line = refused(capsys, 1, *command.split(), "--import", "third_own")
-        assert line.startswith(
-            f"--import: no module 'third_own' on Python's path or in the current folder, {tmp_path};"
-        )
-
-
-@pytest.mark.parametrize(("words", "progress"), [("", "lines"), ("--progress", True), ("--no-progress", False)])
-def test_a_bar_is_for_terminals(words: str, progress: bool | str, engine: dict[str, Any]) -> None:
-    assert main(["train", "--config", "demo", "--data", "x", *words.split()]) == 0
-    assert engine["progress"] == progress
-
-
-def test_resuming_keeps_the_settings_of_the_run(engine: dict[str, Any], tmp_path: Path) -> None:
-    kept = TrainConfig.from_dict({"data": {"paths": ["a"], "frames": 5}, "run": {"seed": 3, "output": "elsewhere"}})
-    kept.to_yaml(tmp_path / "config.yaml")
-    assert main(["train", "--resume", str(tmp_path), "--run.max_epochs", "4"]) == 0
-    config, resume = engine["train"]
-    assert resume == str(tmp_path)
-    assert (config.data.frames, config.run.seed, config.run.max_epochs) == (5, 3, 4)
-    assert config.run.output == str(tmp_path), "a run that was moved goes on where it is"
-
-
-@pytest.mark.parametrize(
-    ("words", "named"),
-    [
-        ("--output elsewhere", "--run.output"),
-        ("--optim.lr 1", "--optim.lr"),
-        ("--run.seed 1 --model.options.channels 8 --run.max_epochs 9", "--run.seed, --model.options"),
-        ("--data.split.test [x]", "--data.split.test"),
-        ("--run.devices 2", "--run.devices"),
-    ],
-)
-def test_resuming_refuses_settings_that_would_make_another_run(
-    words: str, named: str, engine: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    TrainConfig.from_dict({"data": {"paths": ["a"]}}).to_yaml(tmp_path / "config.yaml")
-    line = refused(capsys, 2, "train", "--resume", str(tmp_path), *words.split())
-    assert line.startswith(f"{named}: a resumed run keeps its settings; only these can be given anew: --data.paths, ")
-    assert engine == {}
-
-
-def test_every_setting_that_a_resumed_run_may_change_is_taken(engine: dict[str, Any], tmp_path: Path) -> None:
-    TrainConfig.from_dict({"data": {"paths": ["a"]}}).to_yaml(tmp_path / "config.yaml")
-    given = {
-        "data.paths": ["b"],
-        "data.skeleton": "moved.yaml",
-        "data.mapping": "moved_to.yaml",
-        "data.workers": 1,
-        **{f"run.{name}": 2 for name in ("max_epochs", "max_steps", "patience", "log_every", "keep_every")},
-        "run.accelerator": "cpu",
-        "run.strategy": "ddp",
-        "run.imports": ["json"],
-    }
-    assert set(given) == set(ON_RESUME)
-    words = [f"--{name}={value}" for name, value in given.items()]
-    assert main(["train", "--resume", str(tmp_path), *words]) == 0
-    values = engine["train"][0].to_dict()
-    assert {name: values[name.partition(".")[0]][name.partition(".")[2]] for name in given} == given
-
-
-def test_one_of_several_processes_speaks(engine: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
-    engine["main_process"] = False
-    assert main(["train", "--config", "demo", "--data", "x"]) == 0
-    assert capsys.readouterr().out == ""
-
-
 def test_evaluating_hands_over_only_what_was_given(engine: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "best.safetensors"]) == 0
     assert engine["evaluate"] == ("best.safetensors", EvaluateConfig())
@@ -401,17 +204,6 @@ def test_what_fails_while_running_is_one_line(
     assert refused(capsys, code, "predict", "a", "b", "c") == line
 
 
-def test_a_stopped_training_says_how_to_go_on(
-    engine: dict[str, Any], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def stop(*_: object, **__: object) -> None:
-        raise Interrupted("interrupted; continue with --resume runs/x")
-
-    monkeypatch.setattr(sys.modules["graphpose.engine"], "train", stop)
-    line = refused(capsys, 130, "train", "--config", "demo", "--data", "x")
-    assert line == "interrupted; continue with --resume runs/x"
-
-
 def test_a_fault_of_our_own_is_not_hidden(engine: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("an invariant of ours")
@@ -448,12 +240,3 @@ def test_the_table_is_printed_where_a_file_cannot_be_written(
     captured = capsys.readouterr()
     assert "MPJPE 51.2 mm" in captured.out and "report:" not in captured.out
     assert captured.err == "graphpose: error: r.html: No space left on device\n"
-
-
-def test_settings_survive_the_way_through_a_file(engine: dict[str, Any], tmp_path: Path) -> None:
-    assert main(["train", "--config", "cmu_lift_mixste", "--data", "a", "--data.noise", "0.01"]) == 0
-    first, _ = engine["train"]
-    first.to_yaml(tmp_path / "mine.yaml")
-    assert yaml.safe_load((tmp_path / "mine.yaml").read_text())["data"]["noise"] == 0.01
-    assert main(["train", "--config", str(tmp_path / "mine.yaml")]) == 0
-    assert engine["train"][0] == first

@@ -8,11 +8,50 @@ plain weights, and give arrays and tidy tables; pictures take the same. All name
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
+
+from graphpose.lazy_names import lazy
+
+if TYPE_CHECKING:
+    from graphpose.analysis.attention.measures.attention_graph import attention_graph, attention_networkx
+    from graphpose.analysis.attention.measures.attribution import attribution
+    from graphpose.analysis.attention.measures.flow import flow
+    from graphpose.analysis.attention.measures.head_importance import head_importance, without_heads
+    from graphpose.analysis.attention.measures.head_map import head_map
+    from graphpose.analysis.attention.measures.head_roles import head_roles
+    from graphpose.analysis.attention.measures.head_table import head_table, joint_table
+    from graphpose.analysis.attention.measures.looks_at import looks_at
+    from graphpose.analysis.attention.measures.relations import frame_relations, joint_relations
+    from graphpose.analysis.attention.measures.rollout import joint_rollout, rollout, rollout_table
+    from graphpose.analysis.attention.measures.source_table import source_table
+    from graphpose.analysis.attention.measures.stability import stability_table
+    from graphpose.analysis.attention.measures.topology_history import edge_history, topology_history
+    from graphpose.analysis.attention.measures.topology_measures import (
+        communities,
+        edge_table,
+        laplacian_spectrum,
+        topology_table,
+    )
+    from graphpose.analysis.attention.pictures import (
+        attention_player,
+        attention_report,
+        draw_attention,
+        draw_head_grid,
+        draw_hop_profile,
+        draw_joint_error,
+        draw_time_profile,
+        draw_topology,
+        rerun_file,
+    )
+    from graphpose.analysis.attention.record import Attention, Fusion, Record, Topology, Window
+    from graphpose.analysis.attention.record_file import load_record, save_record
+    from graphpose.analysis.attention.recording.capture import capture
+    from graphpose.analysis.attention.recording.observe import observe
+    from graphpose.analysis.attention.recording.sites import Site
 
 _WHERE = {
     "Attention": "record",
+    "Fusion": "record",
     "Record": "record",
     "Site": "recording.sites",
     "Topology": "record",
@@ -56,14 +95,50 @@ _WHERE = {
     "without_heads": "measures.head_importance",
 }
 
-__all__ = sorted(_WHERE)
+__all__ = [
+    "Attention",
+    "Fusion",
+    "Record",
+    "Site",
+    "Topology",
+    "Window",
+    "attention_graph",
+    "attention_networkx",
+    "attention_player",
+    "attention_report",
+    "attribution",
+    "capture",
+    "communities",
+    "draw_attention",
+    "draw_head_grid",
+    "draw_hop_profile",
+    "draw_joint_error",
+    "draw_time_profile",
+    "draw_topology",
+    "edge_history",
+    "edge_table",
+    "flow",
+    "frame_relations",
+    "head_importance",
+    "head_map",
+    "head_roles",
+    "head_table",
+    "joint_relations",
+    "joint_rollout",
+    "joint_table",
+    "laplacian_spectrum",
+    "load_record",
+    "looks_at",
+    "observe",
+    "rerun_file",
+    "rollout",
+    "rollout_table",
+    "save_record",
+    "source_table",
+    "stability_table",
+    "topology_history",
+    "topology_table",
+    "without_heads",
+]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it offers: {', '.join(__all__)}")
-    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy(__name__, _WHERE)

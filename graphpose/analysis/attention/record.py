@@ -14,7 +14,7 @@ from torch import Tensor
 from graphpose.errors import DataError
 from graphpose.skeleton import Skeleton
 
-__all__ = ["Attention", "Axis", "Record", "Topology", "Window"]
+__all__ = ["Attention", "Axis", "Fusion", "Record", "Topology", "Window"]
 
 Axis = Literal["joints", "frames"]
 
@@ -51,6 +51,22 @@ class Attention:
 
 
 @dataclass(frozen=True)
+class Fusion:
+    """How much of each of the streams that run beside each other (DSTformer) goes on after a layer.
+
+    Attributes:
+        name: of the module within the model, dotted.
+        layer: number of the layer that the streams belong to.
+        weights: `[B, T', J, S]`, float32 on the CPU; rows (over the S streams) sum to 1. T' are the frames that the attention of
+            the layer has. With a `reduce` their mean over windows and frames, `[1, 1, J, S]`.
+    """
+
+    name: str
+    layer: int
+    weights: Tensor
+
+
+@dataclass(frozen=True)
 class Topology:
     """A graph that the model passes messages along.
 
@@ -80,6 +96,8 @@ class Window:
         start: frame of the clip that is frame 0 of the window.
         frames: how many frames of the window are real; those after them repeat the last one.
         fps: frames per second.
+        up: the world's up in camera axes (at frame 0 of the window), so that a tilted camera does not draw people leaning; None
+            where the camera is not known.
     """
 
     clip: str = ""
@@ -89,6 +107,7 @@ class Window:
     start: int = 0
     frames: int = 1
     fps: float = 30.0
+    up: tuple[float, float, float] | None = None
 
 
 @dataclass
@@ -111,6 +130,7 @@ class Record:
         options: of the model.
         versions: of the packages.
         reduced: what a `reduce` of the caller made of the weights, by the name of the module, one a pass.
+        fusions: weights of parallel streams, by layer; empty for models that have none.
     """
 
     skeleton: Skeleton
@@ -127,6 +147,7 @@ class Record:
     options: dict[str, Any] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
     reduced: dict[str, list[Tensor]] = field(default_factory=dict)
+    fusions: list[Fusion] = field(default_factory=list)
 
     def find(self, axis: Axis | None = None, layer: int | None = None, name: str | None = None) -> list[Attention]:
         """The recorded attention that fits, in order of use.

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as serialize
 from torch import Tensor
 
-from graphpose.analysis.attention.record import Attention, Record, Topology, Window
+from graphpose.analysis.attention.record import Attention, Fusion, Record, Topology, Window
 from graphpose.errors import DataError, GraphposeError
 from graphpose.formats._atomic import replacing, require_file
 from graphpose.skeleton import Skeleton
@@ -41,6 +41,7 @@ def save_record(record: Record, path: str | Path) -> Path:
             tensors |= {f"attention.{number}.{part}": value for value in [getattr(one, part)] if value is not None}
     for number, topology in enumerate(record.topologies):
         tensors |= {f"topology.{number}.local": topology.local, f"topology.{number}.total": topology.total}
+    tensors |= {f"fusion.{number}": fusion.weights for number, fusion in enumerate(record.fusions)}
     tensors |= {f"prior.{number}": tokens for number, tokens in enumerate(record.priors.values())}
     for number, parts in enumerate(record.reduced.values()):
         tensors |= {f"reduced.{number}.{place}": part for place, part in enumerate(parts)}
@@ -61,6 +62,7 @@ def save_record(record: Record, path: str | Path) -> Path:
         ],
         "topologies": [{"name": one.name, "axis": one.axis, "relation": one.relation} for one in record.topologies],
         "priors": list(record.priors),
+        "fusions": [{"name": one.name, "layer": one.layer} for one in record.fusions],
         "reduced": {name: len(parts) for name, parts in record.reduced.items()},
         "windows": [asdict(window) for window in record.windows],
         "model": record.model,
@@ -145,7 +147,7 @@ def _record(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Re
         attention,
         {name: tensors[f"prior.{number}"] for number, name in enumerate(description["priors"])},
         topologies,
-        windows=[Window(**window) for window in description["windows"]],
+        windows=[_window(window) for window in description["windows"]],
         model=str(description["model"]),
         options=dict(description["options"]),
         versions=dict(description["versions"]),
@@ -153,5 +155,14 @@ def _record(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Re
             name: [tensors[f"reduced.{number}.{place}"] for place in range(count)]
             for number, (name, count) in enumerate(description["reduced"].items())
         },
+        fusions=[
+            Fusion(one["name"], int(one["layer"]), tensors[f"fusion.{number}"])
+            for number, one in enumerate(description.get("fusions", []))  # older files have none
+        ],
         **{name: tensors.get(name) for name in _ARRAYS},
     )
+
+
+def _window(held: Mapping[str, Any]) -> Window:
+    up = held.get("up")  # older files have none
+    return Window(**{**held, "up": None if up is None else (float(up[0]), float(up[1]), float(up[2]))})

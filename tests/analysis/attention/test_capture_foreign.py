@@ -1,52 +1,19 @@
-"""Capture of models that are not ours: PyTorch's attention in all its forms, told apart by a few lines of the caller."""
+"""Capture of models that are not ours: they run as before, and the caller says in a few lines what they attend over."""
 
 from __future__ import annotations
 
 import logging
-import math
 from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
+from foreign_model import SITES, Product, SpaceTime
 from torch import Tensor, nn
 from zoo import FIVE
 
 from graphpose.analysis import Site, capture
 from graphpose.errors import ConfigError, DataError
 from graphpose.nn import CrossAttention, MultiHeadAttention
-
-SITES: Any = {"spatial*": "joints", "temporal*": "frames"}
-
-
-class Product(nn.Module):
-    """Attention by `F.scaled_dot_product_attention` over tokens [N, L, C], with whatever options."""
-
-    def __init__(self, channels: int, heads: int, **options: Any) -> None:
-        super().__init__()
-        self.heads, self.options = heads, options
-        self.qkv = nn.Linear(channels, 3 * channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        return x + F.scaled_dot_product_attention(q, k, v, **self.options).transpose(1, 2).flatten(2)
-
-
-class SpaceTime(nn.Module):
-    """Not ours: PyTorch's layers over joints, products over frames; windows of any length."""
-
-    def __init__(self, norm_first: bool = False, **options: Any) -> None:
-        super().__init__()
-        self.embed = nn.Linear(2, 8)
-        self.spatial = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=norm_first)
-        self.temporal = Product(8, 2, **options)
-        self.head = nn.Linear(8, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        b, t, j, _ = x.shape
-        tokens = self.spatial(self.embed(x).flatten(0, 1)).unflatten(0, (b, t))
-        tokens = self.temporal(tokens.transpose(1, 2).flatten(0, 1)).unflatten(0, (b, j)).transpose(1, 2)
-        return self.head(tokens)
 
 
 def kernels(model: nn.Module, x: Tensor) -> set[str]:
@@ -94,121 +61,6 @@ def test_the_fast_kernel_of_pytorch_stays() -> None:
     with capture(model, skeleton=FIVE, sites=SITES) as record:
         assert fast in kernels(model, x)
     assert len(record.attention) == 2
-
-
-@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
-@pytest.mark.parametrize("grad", [False, True])
-def test_padding_of_a_whole_encoder(grad: bool) -> None:
-    """Without gradients the encoder turns padded tokens into nested tensors."""
-    torch.manual_seed(0)
-
-    class Padded(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), 2)
-
-        def forward(self, x: Tensor, padding: Tensor) -> Tensor:
-            output: Tensor = self.encoder(x, src_key_padding_mask=padding)
-            return output
-
-    model, x = Padded().eval(), torch.randn(2, 6, 8)
-    padding = torch.arange(6) >= torch.tensor([[4], [6]])
-    with torch.set_grad_enabled(grad):
-        plain = model(x, padding)
-        with capture(model, skeleton=FIVE, sites={"*": "frames"}) as record:
-            assert torch.equal(model(x, padding), plain)
-    first = record.find(layer=0)[0]
-    assert first.weights.shape == (2, 1, 2, 6, 6) and first.across is None
-    attention: Any = model.encoder.layers[0].self_attn
-    _, weights = attention(x, x, x, key_padding_mask=padding, need_weights=True, average_attn_weights=False)
-    torch.testing.assert_close(first.weights[1, 0], weights[1].detach())
-    torch.testing.assert_close(first.weights[0, 0, :, :4], weights[0, :, :4].detach())
-    assert not first.weights[0, ..., 4:].any()
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {},
-        {"is_causal": True},
-        {"scale": 0.7},
-        {"attn_mask": torch.ones(4, 4).tril().bool()},
-        {"attn_mask": torch.randn(2, 4, 4)},
-        {"attn_mask": torch.eye(4).bool().logical_not() & (torch.arange(4) > 0)[:, None], "scale": 2.0},
-    ],
-    ids=["plain", "causal", "scale", "mask", "bias", "nothing to look at"],
-)
-def test_masks_causality_and_scale(options: dict[str, Any]) -> None:
-    """Values that are the unit vectors make the output the weights themselves."""
-    torch.manual_seed(0)
-    model = SpaceTime(**options).eval()
-    calls: list[Tensor] = []
-    original = F.scaled_dot_product_attention
-    with torch.no_grad():
-        with capture(model, skeleton=FIVE, sites=SITES) as record:
-            x = torch.randn(2, 4, 5, 2)
-            model(x)
-        tokens = model.spatial(model.embed(x).flatten(0, 1)).unflatten(0, (2, 4)).transpose(1, 2).flatten(0, 1)
-        q, k, _ = model.temporal.qkv(tokens).unflatten(-1, (3, 2, -1)).permute(2, 0, 3, 1, 4)
-        calls.append(original(q, k, torch.eye(4).expand(10, 2, 4, 4), **options))
-    torch.testing.assert_close(record.attention[1].weights.flatten(0, 1), calls[0], rtol=1e-5, atol=1e-6)
-
-
-def test_grouped_queries_and_inputs_of_three_axes() -> None:
-    class Grouped(nn.Module):
-        def forward(self, q: Tensor, k: Tensor) -> Tensor:
-            return F.scaled_dot_product_attention(q, k, k, enable_gqa=True)
-
-    q, k = torch.randn(2, 4, 5, 8), torch.randn(2, 2, 5, 8)
-    with capture(Grouped(), skeleton=FIVE, sites={"(root)": "joints"}) as record:
-        Grouped()(q, k)  # another one, which is nobody's business
-        assert not record.attention
-    model = Grouped()
-    with capture(model, skeleton=FIVE, sites={"(root)": "joints"}) as record:
-        model(q, k)
-    expected = torch.softmax(q @ k.repeat_interleave(2, 1).mT / math.sqrt(8), -1)
-    torch.testing.assert_close(record.attention[0].weights[:, 0], expected)
-
-    class Plain(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            first = F.scaled_dot_product_attention(x, x, x)
-            return F.scaled_dot_product_attention(first, first, first)
-
-    model_of_two, x = Plain(), torch.randn(6, 5, 8)
-    with capture(model_of_two, skeleton=FIVE, sites={"(root)": "joints", "(root):1": None}) as record:
-        model_of_two(x)
-    [one] = record.attention
-    assert one.weights.shape == (6, 1, 1, 5, 5)
-    torch.testing.assert_close(one.weights[:, 0, 0], torch.softmax(x @ x.mT / math.sqrt(8), -1))
-
-
-def test_multi_head_attention_called_plainly() -> None:
-    """Masks, keys of another width, tokens first, and a call that asks for weights itself."""
-
-    class Crossed(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.cross = nn.MultiheadAttention(8, 2, kdim=6, vdim=4, dropout=0.5)
-
-        def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-            output: tuple[Tensor, Tensor] = self.cross(q, k, v, attn_mask=mask, need_weights=True)
-            return output
-
-    model = Crossed().train()
-    q, k, v = torch.randn(5, 3, 8), torch.randn(7, 3, 6), torch.randn(7, 3, 4)
-    mask = torch.rand(5, 7) > 0.7
-    mask[:, 0] = False
-    torch.manual_seed(2)
-    plain = model(q, k, v, mask)
-    torch.manual_seed(2)
-    arrange = Site("joints", arrange=lambda weights: weights.unflatten(0, (3, 1)), layer=4)
-    with capture(model, skeleton=FIVE, sites={"cross": arrange}) as record:
-        seen = model(q, k, v, mask)
-    assert all(torch.equal(one, other) for one, other in zip(plain, seen, strict=True))
-    [one] = record.attention
-    expected = model.eval().cross(q, k, v, attn_mask=mask, average_attn_weights=False)[1]
-    torch.testing.assert_close(one.weights[:, 0], expected.detach())
-    assert one.layer == 4 and not one.weights[..., mask].any()
 
 
 def test_selection_and_reduction_of_foreign_attention() -> None:
@@ -269,44 +121,6 @@ def test_leading_axes_that_nobody_can_tell_apart() -> None:
     over_joints: Any = {"attend": "joints"}
     with pytest.raises(ConfigError, match="they lie with Site"), capture(model, skeleton=FIVE, sites=over_joints):
         model(parts)
-
-
-def test_functions_that_are_imported_by_name() -> None:
-    from torch.nn.functional import multi_head_attention_forward, scaled_dot_product_attention
-
-    class Named(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weights = nn.MultiheadAttention(8, 2)
-
-        def forward(self, x: Tensor) -> Tensor:
-            own = self.weights
-            mixed, _ = multi_head_attention_forward(
-                x, x, x, 8, 2, own.in_proj_weight, own.in_proj_bias, None, None, False, 0.0,
-                own.out_proj.weight, own.out_proj.bias, need_weights=False,
-            )  # fmt: skip
-            return scaled_dot_product_attention(mixed, mixed, mixed)
-
-    model, x = Named().eval(), torch.randn(5, 3, 8)  # tokens first
-    plain = model(x)
-    with capture(model, skeleton=FIVE, sites={"(root)": Site("joints", lambda w: w[:, None]), "*:1": None}) as record:
-        assert torch.equal(model(x), plain)
-    [one] = record.attention
-    expected = model.weights(x, x, x, average_attn_weights=False)[1]
-    torch.testing.assert_close(one.weights[:, 0], expected.detach())
-
-
-@pytest.mark.parametrize("half", [False, True])
-def test_low_precision_is_looked_at_in_float32(half: bool) -> None:
-    model, x = SpaceTime().eval(), torch.randn(2, 4, 5, 2)
-    if half:
-        model, x = model.bfloat16(), x.bfloat16()
-    with torch.autocast("cpu", torch.bfloat16, enabled=not half), torch.no_grad():
-        plain = model(x)
-        with capture(model, skeleton=FIVE, sites=SITES) as record:
-            assert torch.equal(model(x), plain)
-    for one in record.attention:
-        torch.testing.assert_close(one.weights.sum(-1), torch.ones(one.weights.shape[:-1]))
 
 
 class ByHand(nn.Module):

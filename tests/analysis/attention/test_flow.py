@@ -13,6 +13,7 @@ from zoo import FIVE
 from graphpose.analysis.attention.measures import flow as flow_module
 from graphpose.analysis.attention.measures.flow import flow
 from graphpose.analysis.attention.measures.rollout import rollout
+from graphpose.analysis.attention.record import Fusion
 from graphpose.errors import ConfigError, DataError
 from graphpose.skeleton import Skeleton
 
@@ -49,6 +50,15 @@ def test_streams_share_the_way_in() -> None:
     second = attention("joints", torch.eye(3)[None, None, None], order=1, name="streams.0.1.0.attention")
     record = chain(first, second, skeleton=THREE)
     np.testing.assert_allclose(flow(record, "a", residual=0.0, progress=False), [0.5, 0.5, 0.0], atol=1e-7)
+
+
+def test_streams_take_what_the_fusion_gave_them() -> None:
+    first = attention("joints", joints([[0.0, 1.0, 0.0]] * 3), name="streams.0.0.0.attention")
+    second = attention("joints", torch.eye(3)[None, None, None], order=1, name="streams.0.1.0.attention")
+    shares = torch.tensor([[0.25, 0.75], [0.5, 0.5], [1.0, 0.0]])[None, None]  # of a, b and c
+    record = chain(first, second, skeleton=THREE, fusions=[Fusion("fusions.0", 0, shares)])
+    np.testing.assert_allclose(flow(record, "a", residual=0.0, progress=False), [0.75, 0.25, 0.0], atol=1e-7)
+    np.testing.assert_allclose(flow(record, "c", residual=0.0, progress=False), [0.0, 1.0, 0.0], atol=1e-7)
 
 
 def test_identity_attention_flows_nowhere_else() -> None:

@@ -73,6 +73,8 @@ def test_what_cannot_be_told_is_refused() -> None:
     record = hidden_foot()
     with pytest.raises(SkeletonError, match="did you mean 'l_foot'"):
         looks_at(record, "l_fot")
+    with pytest.raises(SkeletonError, match="did you mean 'r_foot'"):
+        looks_at(record, "R_FOOT")
     with pytest.raises(DataError, match="unknown when 'never'"):
         looks_at(record, "hip", "never")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="expected layers"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def test_every_model_predicts_as_it_does_in_evaluation(name: str) -> None:
     [view] = view_clip(clip, ONE)
     length = record.prediction.shape[1]  # type: ignore[union-attr]
     assert length == 6 and record.prediction is not None and record.target is not None and record.keypoints is not None
-    assert record.windows == [
+    assert [replace(one, up=None) for one in record.windows] == [
         Window("clip0", "S1", "walk", 0, 0, 6, 25.0),
         Window("clip0", "S1", "walk", 0, 6, 2, 25.0),
     ]

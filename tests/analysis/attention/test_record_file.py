@@ -40,11 +40,11 @@ def record_of(name: str, **options: Any) -> Record:
     return record
 
 
-@pytest.mark.parametrize("name", ["gla_gcn", "hourglass", "ridge"])
+@pytest.mark.parametrize("name", ["gla_gcn", "hourglass", "dstformer", "ridge"])
 def test_there_and_back(name: str, tmp_path: Path) -> None:
     record = record_of(name)
     record.keypoints, record.visible = torch.randn(4, 6, 5, 2), torch.rand(4, 6, 5) > 0.5
-    record.windows = [Window("walk", "01", "walk", 2, 6, 5, 25.0), Window()]
+    record.windows = [Window("walk", "01", "walk", 2, 6, 5, 25.0, (0.1, -0.9, 0.4)), Window()]
     path = save_record(record, tmp_path / "new" / "record.safetensors")
     assert path.is_file() and list(path.parent.iterdir()) == [path]
     assert same(load_record(str(path)), record)

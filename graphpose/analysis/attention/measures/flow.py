@@ -3,8 +3,9 @@
     f(q, S) = max flow from output token q to the input tokens S,   capacity of an edge = entry of M = r I + (1 - r) mean_h A_h
 
 Nodes are the tokens (t, j) before and after each step (`space_time_steps.py`), parallel streams have nodes of their own, and each
-takes an equal share of its layer. Rows of M sum to 1, so 0 <= f <= 1. Where rollout multiplies weights along all paths and adds, flow
-takes the narrowest place of a path and lets paths share no capacity: f(q, S) is never less than the rollout of q summed over S.
+takes its share of a token (that of the fusion, where it is recorded). Rows of M sum to 1, so 0 <= f <= 1. Where rollout multiplies
+weights along all paths and adds, flow takes the narrowest place of a path and lets paths share no capacity: f(q, S) is never less than
+the rollout of q summed over S.
 
 Abnar and Zuidema, "Quantifying Attention Flow in Transformers", ACL 2020.
 """
@@ -67,7 +68,10 @@ def flow(
     number = {"joints": tokens % steps.joints, "frames": tokens // steps.joints, "tokens": tokens}[to]
     query = tokens[steps.query_frame(frame), joint_number(record.skeleton, joint)]
     shape = {"joints": (steps.joints,), "frames": (steps.frames,), "tokens": tokens.shape}[to]
-    if any(np.isnan(step.weights).any() for layer in steps.layers for stream in layer for step in stream):
+    undefined = any(
+        np.isnan(step.weights).any() for layer in steps.layers for stream in layer.streams for step in stream
+    )
+    if undefined or any(np.isnan(layer.shares).any() for layer in steps.layers):
         return np.full(shape, np.nan)
     graph, sinks = _capacities(steps, int(query), number, threshold)
     return np.array(
@@ -121,13 +125,14 @@ def _capacities(steps: SpaceTimeSteps, query: int, number: np.ndarray, threshold
     level = edges.level(steps.frames, steps.joints)
     reached = level == query
     for layer in steps.layers:
-        after = edges.level(*_shape_before(layer[0], level.shape))
+        after = edges.level(*_shape_before(layer.streams[0], level.shape))
         found = np.zeros(after.shape, dtype=bool)
-        for stream in layer:
+        for stream, share in zip(layer.streams, layer.shares, strict=True):
             here, there = level, reached
-            if len(layer) > 1:
+            if len(layer.streams) > 1:
                 here = edges.level(*level.shape)
-                edges.add(level, here, np.float64(1 / len(layer)), there)
+                edges.add(level, here, share, there)
+                there = edges.reached(here)
             for step in stream:
                 last = step is stream[-1]
                 before = after if last else edges.level(*_shape_before((step,), here.shape))

@@ -4,7 +4,7 @@
     s_(l-1) = s_l M_l,   M_l = r I + (1 - r) mean_h A_h        from the last layer to the first, s_l [T, J], sums to 1
 
 The products are taken one axis at a time (`space_time_steps.py`), so a window of T frames and J joints costs T J (T + J) a layer and
-no matrix [T J, T J]. Parallel streams count alike, pruned frames and their recovery are followed.
+no matrix [T J, T J]. Of parallel streams a token takes what their fusion gave it; pruned frames and their recovery are followed.
 
 Abnar and Zuidema, "Quantifying Attention Flow in Transformers", ACL 2020.
 """
@@ -100,10 +100,10 @@ def carried_back(steps: SpaceTimeSteps, shares: np.ndarray) -> np.ndarray:
     """Shares of output tokens `[..., T, J]` -> of input tokens, of the same shape and sum."""
     for layer in steps.layers:
         streams = []
-        for stream in layer:
-            carried = shares
+        for stream, share in zip(layer.streams, layer.shares, strict=True):
+            carried = shares * share
             for step in stream:
                 carried = step.back(carried)
             streams.append(carried)
-        shares = np.mean(streams, axis=0)
+        shares = np.sum(streams, axis=0)
     return shares

@@ -8,8 +8,8 @@ the J joints; the matrix [T J, T J] of a whole layer is never made. What is no a
 - frames that the Hourglass Tokenizer prunes: an M [M, T] that reads each kept frame and no other;
 - its recovery: the weights of the cross-attention [T, M] (its queries hold nothing of the input, so there is no residual), or
   those of the linear interpolation, or the one row of the centre frame where only that is lifted;
-- parallel streams (DSTformer): a layer is a list of streams, each counting alike. The fusion has learned weights a token, which
-  are not recorded; they start alike.
+- parallel streams (DSTformer): a layer has several, and a token takes of each what the fusion gave it (`Record.fusions`); where
+  that is not recorded, they count alike.
 
 MLPs, norms, priors, convolutions and what attention does with the values are not followed, as in Abnar and Zuidema, "Quantifying
 Attention Flow in Transformers", ACL 2020.
@@ -25,7 +25,7 @@ import numpy as np
 from torch import Tensor
 
 from graphpose.analysis.attention.chosen import frame_number, window_number
-from graphpose.analysis.attention.record import Attention, Axis, Record
+from graphpose.analysis.attention.record import Attention, Axis, Fusion, Record
 from graphpose.errors import ConfigError, DataError
 from graphpose.models import available, hosts
 from graphpose.models.ktpformer import KTPFormer
@@ -62,8 +62,17 @@ class Step:
         return (turned[..., None, :] @ self.weights)[..., 0, :].swapaxes(-1, -2)
 
 
-Layer = tuple[tuple[Step, ...], ...]
-"""Streams of steps, from the output on; a layer without parallel streams has one."""
+@dataclass(frozen=True)
+class Layer:
+    """One layer.
+
+    Attributes:
+        streams: each a chain of steps from the output on; a layer without parallel streams has one.
+        shares: `[S, T', J]` or broadcastable to it, float64, sums to 1 over S: how much of each stream an output token is made of.
+    """
+
+    streams: tuple[tuple[Step, ...], ...]
+    shares: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,7 @@ class SpaceTimeSteps:
     """Layers of a window from the output to the input.
 
     Attributes:
-        layers: see `Layer`.
+        layers: from the output on.
         frames: T of the window.
         joints: J.
         lifted: the frames that the model gives.
@@ -125,12 +134,13 @@ def space_time_steps(record: Record, window: int = 0, residual: float = 0.5) -> 
         if not np.array_equal(kept, present):
             layers.append(_alone(Step("frames", _picked(kept, present, modules[0].name)[None], "pruning")))
             present = kept
-        streams: dict[str, list[Step]] = {}
+        streams: dict[int, list[Step]] = {}
         for one in modules:
             step = Step(one.axis, _mixed(one, window, residual, len(present), joints), one.name)
             stream = _STREAM.search(one.name)
-            streams.setdefault(stream[1] if stream else "", []).insert(0, step)
-        layers.append(tuple(tuple(stream) for stream in streams.values()))
+            streams.setdefault(int(stream[1]) if stream else 0, []).insert(0, step)
+        shares = _shares(record, number, window, (len(streams), len(present), joints))
+        layers.append(Layer(tuple(tuple(streams[place]) for place in sorted(streams)), shares))
     lifted: tuple[int, ...] = tuple(range(frames))
     recovery = [one for one in attention if one.key_frames is not None]
     if recovery:
@@ -145,7 +155,26 @@ def space_time_steps(record: Record, window: int = 0, residual: float = 0.5) -> 
 
 
 def _alone(step: Step) -> Layer:
-    return ((step,),)
+    return Layer(((step,),), np.ones((1, 1, 1)))
+
+
+def _shares(record: Record, layer: int, window: int, shape: tuple[int, int, int]) -> np.ndarray:
+    """How much of each stream goes on, `[S, T', J]`; alike where that was not recorded."""
+    found: list[Fusion] = [one for one in record.fusions if one.layer == layer]
+    if not found or shape[0] == 1:
+        return np.full((shape[0], 1, 1), 1 / shape[0])
+    if len(found) > 1:
+        raise DataError(f"expected one fusion in layer {layer} (got {', '.join(one.name for one in found)})")
+    [one] = found
+    window_number(window, len(one.weights))
+    shares: np.ndarray = one.weights[window].double().permute(2, 0, 1).cpu().numpy()
+    if shares.shape != shape:
+        streams, frames, joints = shape
+        raise DataError(
+            f"{one.name}: expected weights [T', J, S] = {[frames, joints, streams]} of each window (got "
+            f"{list(one.weights.shape[1:])}): capture all streams, without reduce"
+        )
+    return shares / shares.sum(axis=0)
 
 
 def _check_whole(one: Attention, window: int) -> None:

@@ -11,8 +11,9 @@ Adding a picture: one file with one function that takes a record, and `ax=None` 
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from graphpose.lazy_names import lazy
 
 if TYPE_CHECKING:
     from graphpose.analysis.attention.pictures.head_grid import draw_head_grid
@@ -48,8 +49,4 @@ __all__ = [
     "rerun_file",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_WHERE[name]}"), name)
+__getattr__, __dir__ = lazy(__name__, _WHERE)

@@ -1,6 +1,7 @@
 """Where the joints of a record are drawn: as the camera saw them, as the model predicts them, or from the front.
 
-Drawing space is that of `graphpose.analysis.upright`: x right, y away, z up, in metres.
+Drawing space is that of `graphpose.analysis.upright`: x right, y away, z up, in metres. Where the record knows which way is up
+(`Window.up`), the tilt of the camera is taken out; else the camera counts as level.
 """
 
 from __future__ import annotations
@@ -29,8 +30,14 @@ def space_places(record: Record, window: int) -> tuple[np.ndarray | None, np.nda
     """Prediction and truth `[T, J, 3]` of a window in drawing space; None where they were not recorded."""
     found = []
     for points in (record.prediction, record.target):
-        found.append(None if points is None else upright(points[window].double().numpy(), "camera"))
+        pose = None if points is None else points[window].double().numpy()
+        found.append(None if pose is None else upright(pose, "camera", _up(record, window)))
     return found[0], found[1]
+
+
+def _up(record: Record, window: int) -> np.ndarray | None:
+    up = record.windows[window].up if record.windows else None
+    return None if up is None else np.array(up)
 
 
 def front_places(record: Record) -> np.ndarray:
@@ -38,7 +45,7 @@ def front_places(record: Record) -> np.ndarray:
     examples = []
     if record.prediction is not None and record.skeleton.rest is None:
         points = record.prediction[0].double().numpy()
-        examples = [Example("mean", record.skeleton, points[..., :2], points)]
+        examples = [Example("mean", record.skeleton, points[..., :2], points, up=_up(record, 0))]
     return front_pose(record.skeleton, examples)[0]
 
 

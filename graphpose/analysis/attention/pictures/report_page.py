@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import graphpose
 from graphpose.analysis.attention.pictures.edges import BOUNDS, OPACITY, WIDTH
 from graphpose.analysis.attention.pictures.joint_error import joint_error
 from graphpose.analysis.attention.pictures.measure_tables import measure_sections, topology_html
@@ -22,11 +21,9 @@ from graphpose.analysis.attention.pictures.pose_places import front_places
 from graphpose.analysis.attention.pictures.topology_figure import topology_figure
 from graphpose.analysis.attention.record import Record
 from graphpose.analysis.extras import require
-from graphpose.analysis.page import cards, document, embed, escape
-from graphpose.analysis.palette import DARK, LIGHT, css_variables
+from graphpose.analysis.page import escape, write_page
 from graphpose.analysis.skeleton_figure import skeleton_error_figure
 from graphpose.errors import DataError
-from graphpose.formats._atomic import replacing
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -60,7 +57,7 @@ def attention_report(
         DataError: a record with nothing in it, or windows that it does not have.
         MissingExtraError: plotly or pandas (the extra `analysis`) is not installed.
     """
-    offline = require("plotly.offline", "attention_report")
+    require("plotly", "attention_report")
     require("pandas", "attention_report")
     if not record.attention and not record.topologies and record.prediction is None:
         raise DataError("expected a record with attention, topologies or predictions (got an empty one)")
@@ -84,42 +81,18 @@ def attention_report(
         plot = '<div class="plot body" data-figure="error"></div>'
         text = "Mean error of each joint over the recorded windows, in millimetres."
         sections.append(("error", "Error per joint", f'<div class="card"><p class="note">{text}</p>{plot}</div>'))
-    return _write(record, Path(path), title, subtitle, sections, figures, page_data(record, plan), offline)
-
-
-def _write(
-    record: Record,
-    path: Path,
-    title: str,
-    subtitle: str,
-    sections: Sequence[tuple[str, str, str]],
-    figures: dict[str, Any],
-    attention: dict[str, Any],
-    offline: Any,
-) -> Path:
-    title = title or f"Attention of {record.model or 'a model'} on {record.skeleton.name}"
-    links = "".join(f'<a href="#{name}">{escape(heading)}</a>' for name, heading, _ in sections)
-    head = f"<header><h1>{escape(title)}</h1><nav>{links}</nav></header>"
-    note = f'<p class="note">{escape(subtitle)}</p>' if subtitle else ""
-    body = "".join(f'<section id="{name}"><h2>{escape(text)}</h2>{html}</section>' for name, text, html in sections)
     classes = {"bounds": BOUNDS, "widths": WIDTH, "opacities": OPACITY}
-    drawn = ",".join(f'"{name}":{figure.to_json()}' for name, figure in figures.items())
-    colours = f'"light":{embed(LIGHT)},"dark":{embed(DARK)}'
-    data = f'"players":[],"figures":{{{embed(drawn)}}},"attention":{embed(attention | {"classes": classes})}'
-    text = document(
-        title=title,
-        colours=css_variables(),
-        body=f"{head}<main>{note}{cards(_summary(record))}{body}</main>",
-        data=f"{{{colours},{data}}}",
-        plotly=offline.get_plotlyjs(),
-        footer=f"Made by graphpose {graphpose.__version__}. Figures by plotly.js (MIT licence), inside this file.",
+    return write_page(
+        path,
+        title=title or f"Attention of {record.model or 'a model'} on {record.skeleton.name}",
+        subtitle=subtitle,
+        summary=_summary(record),
+        sections=sections,
+        figures=figures,
+        data={"attention": page_data(record, plan) | {"classes": classes}},
         style=(_ASSETS / "attention.css").read_text(encoding="utf-8"),
         script=(_ASSETS / "attention.js").read_text(encoding="utf-8"),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as draft:
-        draft.write_text(text, encoding="utf-8")
-    return path
 
 
 def _summary(record: Record) -> dict[str, object]:

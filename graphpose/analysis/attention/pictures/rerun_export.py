@@ -5,7 +5,7 @@
 
 Names have only letters, digits, dots, hyphens and underscores, so that nothing is escaped: WINDOW is 0_walk_from_frame_0.
 
-Camera axes as in the record (x right, y down, z away), metres; the timeline "frame" counts frames of the clip.
+Axes are x right, y away, z up, metres, as in the other pictures (`pose_places.py`); the timeline "frame" counts frames of the clip.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from graphpose.analysis.attention.pictures.edges import strongest
 from graphpose.analysis.attention.pictures.page_data import window_names
-from graphpose.analysis.attention.pictures.pose_places import input_places
+from graphpose.analysis.attention.pictures.pose_places import input_places, space_places
 from graphpose.analysis.attention.pictures.selection import heading, place_of, shown_weights, window_number
 from graphpose.analysis.attention.record import Record
 from graphpose.analysis.extras import require
@@ -67,16 +67,15 @@ def _window(rr: Any, stream: Any, record: Record, window: int, place: str, top: 
     assert record.prediction is not None
     about = record.windows[window] if record.windows else None
     length = record.prediction.shape[1] if about is None else min(about.frames, record.prediction.shape[1])
-    flat = input_places(record, window)
-    stream.log(place, rr.ViewCoordinates.RDF, static=True)
+    flat, (space, truth) = input_places(record, window), space_places(record, window)
+    assert space is not None
+    stream.log(place, rr.ViewCoordinates.RFU, static=True)
     for frame in range(length):
         stream.set_time("frame", sequence=frame + (0 if about is None else about.start))
-        pose = record.prediction[window, frame].double().numpy()
+        pose = space[frame]
         _skeleton(rr, stream, record, f"{place}/prediction", pose, None)
-        if record.target is not None:
-            _skeleton(
-                rr, stream, record, f"{place}/truth", record.target[window, frame].double().numpy(), LIGHT["truth"]
-            )
+        if truth is not None:
+            _skeleton(rr, stream, record, f"{place}/truth", truth[frame], LIGHT["truth"])
         if flat is not None:
             _skeleton(rr, stream, record, f"{place}/input", flat[frame], None)
         _attention(rr, stream, record, window, frame, place, pose, top)

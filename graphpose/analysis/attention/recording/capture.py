@@ -4,9 +4,9 @@
         model.lift(x)
     record.attention[0].weights                     [B, R, H, N, M]
 
-The output of the model is the same, bit for bit: it takes the path that it takes anyway, and the weights are computed beside it,
-from the queries and keys of the pass. Nothing of the model is changed for good, also after an exception. Capturing computes the
-scores of the attention a second time and keeps the weights; without it nothing is computed or called.
+The output of the model is the same, bit for bit: it takes the path that it takes anyway. Where that makes the weights (our attention
+over short sequences on a CPU) they are recorded themselves; else they are computed beside it, a second time, from the queries and keys
+of the pass. Nothing of the model is changed for good, also after an exception. Without capture nothing is computed or called.
 
 Windows of all passes stand one after the other along B; passes differ in B alone. `lift_windows` and `predict` average with the
 mirror image unless `flip=False` says otherwise; the windows of the mirror image would be among the others.

@@ -71,6 +71,7 @@ class ForeignModules:
         self._inside: list[str] = []  # names of the modules whose forward is running
         self._called: set[nn.Module] = set()
         self._batch: int | None = None
+        self._length: int | None = None  # tokens of the encoder that is running, those that are padding among them
         self.ran = False
 
     def watch(self, patches: Patches) -> None:
@@ -81,6 +82,8 @@ class ForeignModules:
                 patches.wrap(module, "forward", self._multi_head(name, module))
             elif kind.forward is nn.TransformerEncoderLayer.forward:
                 patches.wrap(module, "forward", self._encoder_layer(name, module))
+            elif isinstance(module, nn.TransformerEncoder):
+                patches.wrap(module, "forward", self._encoder)
             elif isinstance(module, _WHOLE):
                 patches.wrap(module, "forward", self._native)
             elif kind.__module__.partition(".")[0] not in _KNOWN:
@@ -177,13 +180,30 @@ class ForeignModules:
 
         return forward
 
+    def _encoder(self, method: Method) -> Method:
+        """In evaluation it may go on with nested tensors, as long as the longest sample; the record is as long as its input."""
+        native = self._native(method)
+
+        def forward(src: Tensor, *args: Any, **options: Any) -> Any:
+            before, self._length = self._length, None if src.is_nested or src.ndim != 3 else src.shape[1]
+            try:
+                return native(src, *args, **options)
+            finally:
+                self._length = before
+
+        return forward
+
     def _multi_head(self, name: str, module: Any) -> Callable[[Method], Method]:
         def make(method: Method) -> Method:
             def forward(*args: Any, **options: Any) -> Any:
                 self._called.add(module)
                 with self._off():
                     output = method(*args, **options)
-                    self.take(name, "nn.MultiheadAttention", lambda: multi_head_weights(module, *args, **options))
+                    self.take(
+                        name,
+                        "nn.MultiheadAttention",
+                        lambda: multi_head_weights(module, *args, **options | {"length": self._length}),
+                    )
                 return output
 
             return forward
@@ -195,7 +215,7 @@ class ForeignModules:
         attention = f"{name}.self_attn" if name else "self_attn"
 
         def weights(src: Tensor, src_mask: Tensor | None, src_key_padding_mask: Tensor | None) -> Tensor:
-            src, padded = unnested(src)
+            src, padded = unnested(src, self._length)
             x = module.norm1(src) if module.norm_first else src
             blocked = padded if src_key_padding_mask is None else src_key_padding_mask
             return multi_head_weights(module.self_attn, x, x, x, key_padding_mask=blocked, attn_mask=src_mask)

@@ -52,12 +52,16 @@ def _safe(weights: Tensor) -> Tensor:
     return torch.where(weights.isnan().all(-1, keepdim=True), 0.0, weights)
 
 
-def unnested(x: Tensor) -> tuple[Tensor, Tensor | None]:
-    """A nested tensor `[B, (L), C]` -> the padded one, and its padding mask `[B, L]`; any other as it is."""
+def unnested(x: Tensor, length: int | None = None) -> tuple[Tensor, Tensor | None]:
+    """A nested tensor `[B, (L), C]` -> the padded one, and its padding mask `[B, L]`; any other as it is.
+
+    L is `length`, None: that of the longest sample. Padding is zeros; nothing attends to it, and as queries its rows mean nothing.
+    """
     if not x.is_nested:
         return x, None
     lengths = torch.tensor([len(one) for one in x.unbind()], device=x.device)
-    padded = torch.nested.to_padded_tensor(x, 0.0)
+    size = None if length is None else (len(lengths), length, x.size(2))
+    padded = torch.nested.to_padded_tensor(x, 0.0, size)
     return padded, torch.arange(padded.shape[1], device=x.device) >= lengths[:, None]
 
 
@@ -71,10 +75,11 @@ def multi_head_weights(
     attn_mask: Tensor | None = None,
     average_attn_weights: bool = True,
     is_causal: bool = False,
+    length: int | None = None,
 ) -> Tensor:
-    """Weights `[B, H, L, S]` of a call of `module`; inputs without a batch have B = 1."""
-    query, padded = unnested(query)
-    key, value = unnested(key)[0], unnested(value)[0]
+    """Weights `[B, H, L, S]` of a call of `module`; inputs without a batch have B = 1, nested ones are padded to `length`."""
+    query, padded = unnested(query, length)
+    key, value = unnested(key, length)[0], unnested(value, length)[0]
     key_padding_mask = padded if key_padding_mask is None else key_padding_mask
     if module.batch_first and query.ndim == 3:
         query, key, value = query.transpose(0, 1), key.transpose(0, 1), value.transpose(0, 1)

@@ -45,6 +45,13 @@ class _Seen:
     visible: Tensor
     target: Tensor | None
     about: Window
+    view: ClipView
+
+    def at(self, start: int, length: int) -> Window:
+        """A window of so many frames."""
+        up = self.view.up(start)
+        direction = None if up is None else (float(up[0]), float(up[1]), float(up[2]))
+        return replace(self.about, start=start, frames=min(length, len(self.x) - start), up=direction)
 
 
 def observe(
@@ -125,10 +132,7 @@ def observe(
         record.target = cut(
             lambda one: torch.full((*one.x.shape[:2], 3), math.nan) if one.target is None else one.target
         )
-    record.windows = [
-        replace(seen[view].about, start=start, frames=min(length, len(seen[view].x) - start))
-        for view, start, _ in bounds.tolist()
-    ]
+    record.windows = [seen[view].at(start, length) for view, start, _ in bounds.tolist()]
     return record
 
 
@@ -218,6 +222,7 @@ def _views_of(clip: MotionClip, views: Views | None, skeleton: Skeleton, channel
                 visible,
                 _truth(view, missing, skeleton.root),
                 Window(clip.name, clip.subject or "", clip.action or "", number, fps=clip.fps),
+                view,
             )
         )
     return found

@@ -1,7 +1,9 @@
 """What is replaced in the parts of our own models while they are captured. Each replacement calls the method it hides and looks on.
 
-- `MultiHeadAttention`, `CrossAttention`: weights from the queries and keys that the pass itself has made
+- `MultiHeadAttention`: the very weights of the pass where it makes some (short sequences on a CPU); else, as for `CrossAttention`,
+  weights from the queries and keys that the pass itself has made
 - `SpaceTimeTransformer.layer`: number of the layer, and which frames are left
+- `DSTformer`: how much of each of its two streams goes on after a layer
 - `Hourglass`: the frames kept, and those that its recovery looks at
 - `D3DP`: the last step of the sampler, first hypothesis; the other evaluations of its denoiser run unseen
 - GLA-GCN: the data-dependent graphs, three heads (self, inward, outward), row = the joint that receives
@@ -15,11 +17,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from graphpose.analysis.attention.record import Axis
 from graphpose.analysis.attention.recording.patching import Patches
 from graphpose.analysis.attention.recording.recorder import Recorder, aside
 from graphpose.models.d3dp import D3DP
+from graphpose.models.dstformer import DSTformer
 from graphpose.models.gla_gcn import GLAGCN
 from graphpose.models.hourglass import Hourglass
 from graphpose.models.space_time import SpaceTimeTransformer
@@ -46,6 +51,8 @@ def watch_own(
     """
     pruned = {module.host for module in model.modules() if isinstance(module, Hourglass)}
     for name, module in model.named_modules():
+        if isinstance(module, DSTformer):
+            patches.wrap(module, "stream_weights", _fusions(f"{name}." if name else "", recorder))
         if isinstance(module, MultiHeadAttention):
             _watch_attention(name, module, recorder, patches, loose, named)
         elif isinstance(module, CrossAttention):
@@ -82,6 +89,7 @@ def _watch_attention(
     named: Callable[[str], bool],
 ) -> None:
     projected: list[Tensor] = []
+    made: list[Tensor] = []
 
     def project(method: Method) -> Method:
         def _project(x: Tensor, axis: int) -> Tensor:
@@ -91,31 +99,45 @@ def _watch_attention(
 
         return _project
 
+    def mix(method: Method) -> Method:
+        def _mix(qkv: Tensor, bias: Tensor | None, shape: torch.Size) -> Tensor:
+            made.clear()
+            mixed: Tensor = method(qkv, bias, shape, made.append)
+            return mixed
+
+        return _mix
+
     def forward(method: Method) -> Method:
         def _forward(x: Tensor, bias: Tensor | None = None, axis: int = -2) -> Tensor:
             output: Tensor = method(x, bias, axis)
             qkv = projected.pop().detach()
+            weights = made.pop() if made else None  # [A * R, H, N, N]
             if recorder.place.skip:
                 return output
             call = recorder.called(name)
             q, k = module.queries_and_keys(qkv)  # [A, R, H, N, d]
             bias = None if bias is None else bias.detach()
             axis = axis % x.ndim
+            others = (*x.shape[:axis], *x.shape[axis + 1 : -1])
             if x.ndim != 4 or axis == 0 or named(call):
-                shape = (*x.shape[:axis], *x.shape[axis + 1 : -1])
-                weights = _weights_of(q, k, bias)
-                loose(call, weights.view(*shape, *weights.shape[-3:]))
+                weights = _weights_of(q, k, bias) if weights is None else weights
+                loose(call, weights.view(*others, *weights.shape[-3:]))
+                return output
+            over: Axis = "joints" if axis == 2 else "frames"
+            if weights is not None:
+                recorder.weights(call, over, weights.view(*others, *weights.shape[-3:]))
                 return output
             if axis == 2:
                 q, k = (one.squeeze(1).unflatten(0, x.shape[:2]) for one in (q, k))  # [B, T, H, J, d]
             if bias is not None and bias.ndim > 3:
                 bias = bias.expand(q.shape[0] * q.shape[1], *bias.shape[1:]).unflatten(0, q.shape[:2])
-            recorder.products(call, "joints" if axis == 2 else "frames", q, k, bias)
+            recorder.products(call, over, q, k, bias)
             return output
 
         return _forward
 
     patches.wrap(module, "_project", project)
+    patches.wrap(module, "_mix", mix)
     patches.wrap(module, "forward", forward)
 
 
@@ -172,6 +194,18 @@ def _layers(recorder: Recorder) -> Callable[[Method], Method]:
             return output
 
         return layer
+
+    return make
+
+
+def _fusions(prefix: str, recorder: Recorder) -> Callable[[Method], Method]:
+    def make(method: Method) -> Method:
+        def stream_weights(index: int, streams: list[Tensor]) -> Tensor:
+            weights: Tensor = method(index, streams)
+            recorder.fusion(f"{prefix}fusions.{index}", index, weights)
+            return weights
+
+        return stream_weights
 
     return make
 

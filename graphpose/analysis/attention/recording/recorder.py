@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from graphpose.analysis.attention.record import Attention, Axis, Record
+from graphpose.analysis.attention.record import Attention, Axis, Fusion, Record
 from graphpose.analysis.attention.recording.selection import Selection
 from graphpose.errors import ConfigError, DataError
 from graphpose.nn.attention import attention_weights
@@ -82,6 +82,12 @@ def _joined(parts: list[Tensor]) -> Tensor:
     return whole
 
 
+def _own(tensor: Tensor) -> Tensor:
+    """An ordinary tensor that holds no more memory than it has numbers; the very one where it is that already."""
+    larger = tensor.untyped_storage().nbytes() > tensor.nbytes
+    return tensor.clone(memory_format=torch.contiguous_format) if larger or tensor.is_inference() else tensor
+
+
 def _require_same(name: str, held: list[Tensor], frames: Tensor | None) -> None:
     """Refuses windows whose tokens are other frames than those before, since their weights have no mean."""
     if frames is not None and bool((frames != (held[0] if held else frames[:1])).any()):
@@ -114,6 +120,8 @@ class Recorder:
         self._layers: set[int] = set()
         self._priors: dict[str, list[Tensor]] = {}
         self._prior_windows: dict[str, int] = {}
+        self._fusions: dict[str, tuple[int, list[Tensor]]] = {}
+        self._fused: dict[str, int] = {}
         self._kept: list[Tensor] = []
         self._calls: dict[str, int] = {}
         self._depth = 0
@@ -219,11 +227,12 @@ class Recorder:
             choose, across = chosen.of, chosen.across
             kept = chosen.of(kept) if of_rows is not None and kept is not None else kept
         with aside():
-            made = weights(choose, None if len(heads) == count else list(heads)).float().cpu()
+            made = _own(weights(choose, None if len(heads) == count else list(heads)).float().cpu())
         if not isinstance(self.reduce, str) and self.reduce is not None:
             self.record.reduced.setdefault(name, []).append(self.reduce(made))
             return
-        self._store(name, axis, layer, made, heads, across, kept, key_frames)
+        with aside():
+            self._store(name, axis, layer, made, heads, across, kept, key_frames)
 
     def _store(
         self,
@@ -275,7 +284,8 @@ class Recorder:
             return
         with aside():
             part = tokens[:: self.place.every].detach().float()
-            part = part.clone() if part.data_ptr() == tokens.data_ptr() else part
+            if self.reduce is None and part.data_ptr() == tokens.data_ptr():
+                part = part.clone()
         windows = self._prior_windows[name] = self._prior_windows.get(name, 0) + len(part)
         held = self._priors.setdefault(name, [])
         if held and held[0].shape[1:] != part.shape[1:]:
@@ -285,6 +295,20 @@ class Recorder:
         else:
             mean = part.mean(dim=0, keepdim=True).cpu()
             held[:] = [torch.lerp(held[0], mean, len(part) / windows) if held else mean]
+
+    def fusion(self, name: str, layer: int, weights: Tensor) -> None:
+        """Weights `[B, T', J, S]` of parallel streams; with `reduce` their mean over windows and frames."""
+        if self.place.skip or not (self.selection.layers is None or layer in self.selection.layers):
+            return
+        with aside():
+            part = weights[:: self.place.every].detach().float().cpu().clone()
+            windows = self._fused[name] = self._fused.get(name, 0) + len(part)
+            held = self._fusions.setdefault(name, (layer, []))[1]
+            if self.reduce is None:
+                held.append(part)
+            else:
+                mean = part.double().mean(dim=(0, 1), keepdim=True)
+                held[:] = [torch.lerp(held[0], mean, len(part) / windows) if held else mean]
 
     def bias(self, name: str, bias: Tensor) -> None:
         """The bias `[H, n, n]` that a prior gives the attention; the same in every pass."""
@@ -299,10 +323,13 @@ class Recorder:
     def finish(self) -> None:
         """Fills the record."""
         reduced = self.reduce == "mean"
-        self.record.attention.extend(entry.made(reduced) for entry in self._entries.values())
-        self.record.priors.update({name: _joined(parts) for name, parts in self._priors.items()})
-        if self._kept:
-            self.record.kept = _joined(self._kept)
+        with aside():
+            self.record.attention.extend(entry.made(reduced) for entry in self._entries.values())
+            self.record.priors.update({name: _joined(parts) for name, parts in self._priors.items()})
+            fusions = self._fusions.items()
+            self.record.fusions.extend(Fusion(name, layer, _joined(parts).float()) for name, (layer, parts) in fusions)
+            if self._kept:
+                self.record.kept = _joined(self._kept)
         self._entries.clear()
 
     def require_layers(self) -> None:
