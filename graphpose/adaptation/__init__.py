@@ -10,9 +10,10 @@ stand (`global_position_alignment.py`) and seen by the target's camera; the lift
 Chai et al., "Global Adaptation meets Local Generalization: Unsupervised Domain Adaptation for 3D Human Pose Estimation", ICCV 2023.
 """
 
+from graphpose.adaptation.adaptation_module import AdaptationModule
 from graphpose.adaptation.adapting import adapt
 from graphpose.adaptation.global_position_alignment import align, align_windows
 from graphpose.adaptation.intrinsics import estimate_focal, focal_of_view
 from graphpose.adaptation.target_keypoints import TargetKeypoints
 
-__all__ = ["TargetKeypoints", "adapt", "align", "align_windows", "estimate_focal", "focal_of_view"]
+__all__ = ["AdaptationModule", "TargetKeypoints", "adapt", "align", "align_windows", "estimate_focal", "focal_of_view"]

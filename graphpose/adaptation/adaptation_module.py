@@ -135,8 +135,9 @@ class AdaptationModule(LiftingModule):
 
     def _draw(self, x: Tensor, pose: Tensor, batch: Any) -> TargetWindows:
         """Windows of the target to take place and camera from; the source's own where nothing is aligned."""
-        if self.config.alignment.by != "none":
-            return self.target.draw(len(x), x.shape[1]).to(x.device)
+        by = self.config.alignment.by
+        if by != "none":
+            return self.target.draw(len(x), x.shape[1], usable=by == "frame").to(x.device)
         visible = x.new_ones(x.shape[:3], dtype=torch.bool)
         if getattr(batch, "visible", None) is not None:
             visible = batch.visible.view(x.shape[:3])

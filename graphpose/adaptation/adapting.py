@@ -43,7 +43,7 @@ from graphpose.own_modules import import_modules
 from graphpose.skeleton import Skeleton
 from graphpose.structured import plain
 
-__all__ = ["adapt"]
+__all__ = ["adapt", "with_limits"]
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def adapt(
     if not config.checkpoint:
         raise ConfigError("checkpoint: expected the lifter to adapt; give --checkpoint FILE.safetensors")
     model, metadata = load(config.checkpoint), read_metadata(config.checkpoint)
-    model.skeleton = _with_limits(model.skeleton)
+    model.skeleton = with_limits(model.skeleton)
     if isinstance(model, ClosedForm):
         raise ConfigError(
             f"{config.checkpoint}: {metadata['model']} is solved at once and does not learn step by step; adapt a lifter that does"
@@ -159,7 +159,7 @@ def _on_skeleton(settings: DataConfig, source: Sequence[MotionClip] | None, mode
     return prepare_clips(settings, source, skeleton=model.skeleton)
 
 
-def _with_limits(skeleton: Skeleton) -> Skeleton:
+def with_limits(skeleton: Skeleton) -> Skeleton:
     """The skeleton with the limits of the bundled one that it is, where it was saved without any."""
     if skeleton.limits is not None or skeleton.name not in Skeleton.available():
         return skeleton

@@ -81,6 +81,7 @@ class TargetKeypoints:
         self.lengths, self.rates = tuple(lengths), tuple(rates)
         self.usable = _usable(self.keypoints, visible, skeleton.root)
         self._anchors = self.usable.nonzero()[:, 0]
+        self._stand_in = _nearest_usable(self.usable, self.lengths)
         # of the clip that each frame is from: first frame, last frame, clip frames a window frame
         length = torch.tensor(self.lengths)
         end = length.cumsum(0)
@@ -172,7 +173,9 @@ class TargetKeypoints:
             f"{self.skeleton.name} at {self.fps:g} fps{missing}{focal})"
         )
 
-    def draw(self, count: int, frames: int, generator: torch.Generator | None = None) -> TargetWindows:
+    def draw(
+        self, count: int, frames: int, generator: torch.Generator | None = None, *, usable: bool = False
+    ) -> TargetWindows:
         """`count` random windows of `frames` frames, each with a usable frame.
 
         A usable frame is drawn from all of the target, each as likely as another, and put in the middle of its window; near the
@@ -181,6 +184,7 @@ class TargetKeypoints:
         Args:
             count, frames: n and T.
             generator: on the CPU; None takes PyTorch's own.
+            usable: put the nearest usable frame of the clip in the place of each that is not, so that each can be aligned by itself.
         """
         if count < 0 or frames < 1:
             raise DataError(f"expected 0 or more windows of 1 or more frames (got {count} of {frames})")
@@ -196,6 +200,8 @@ class TargetKeypoints:
         offset = (torch.arange(frames) - place[:, None]) * step[:, None]
         index = anchor[:, None] + (offset + 0.5).floor().long()  # [n, T]
         index = torch.minimum(torch.maximum(index, first[:, None]), last[:, None])
+        if usable:
+            index = self._stand_in[index]
         return TargetWindows(self.keypoints[index], self.visible[index], self.intrinsics[index[:, frames // 2]])
 
 
@@ -284,6 +290,22 @@ def _reasons(keypoints: Tensor, visible: Tensor, root: int) -> dict[str, Tensor]
 
 def _usable(keypoints: Tensor, visible: Tensor, root: int) -> Tensor:
     return ~torch.stack(list(_reasons(keypoints, visible, root).values())).any(0)
+
+
+def _nearest_usable(usable: Tensor, lengths: Sequence[int]) -> Tensor:
+    """`[F]`: the usable frame of the same clip that is nearest to each; the frame itself in clips without any."""
+    found = torch.arange(len(usable))
+    begin = 0
+    for length in lengths:
+        places = usable[begin : begin + length].nonzero()[:, 0]
+        if len(places):
+            after = torch.searchsorted(places, torch.arange(length)).clamp(max=len(places) - 1)
+            before = (after - 1).clamp(min=0)
+            here = torch.arange(length)
+            nearer = (here - places[before]).abs() <= (places[after] - here).abs()
+            found[begin : begin + length] = begin + torch.where(nearer, places[before], places[after])
+        begin += length
+    return found
 
 
 def _check_usable(

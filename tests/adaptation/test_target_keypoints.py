@@ -317,3 +317,18 @@ def test_what_else_is_refused():
     for wrong in ({"fps": 0.0}, {"min_confidence": 1.5}, {"focal": -1.0}, {"focal": "guess"}, {"focal": math.nan}):
         with pytest.raises(ConfigError, match=f"target.{next(iter(wrong))}: expected"):
             TargetKeypoints.from_clips([counting(3, 30)], STICK, **{"fps": 30.0, "focal": 1.0, **wrong})
+
+
+def test_frames_that_cannot_be_used_have_a_stand_in() -> None:
+    skeleton = Skeleton.from_parents([-1, 0, 0, 0])
+    keypoints = torch.arange(7.0)[:, None, None] + torch.rand(7, 4, 2)
+    visible = torch.ones(7, 4, dtype=torch.bool)
+    visible[[0, 3, 4, 6], 0] = False
+    intrinsics = torch.tensor([2.0, 2.0, 0.0, 0.0]).expand(7, 4)
+    target = TargetKeypoints(skeleton, 30.0, keypoints, visible, intrinsics, [7], [30.0])
+    torch.manual_seed(0)
+    drawn = target.draw(50, 5, usable=True)
+    assert bool(drawn.visible[..., 0].all())
+    assert set(drawn.keypoints[..., 0, 0].floor().unique().tolist()) == {1.0, 2.0, 5.0}
+    plain = target.draw(50, 5)
+    assert not bool(plain.visible[..., 0].all())
