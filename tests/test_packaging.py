@@ -68,6 +68,9 @@ def test_the_wheel_works_outside_the_checkout(wheel: Path, tmp_path: Path) -> No
     assert where.startswith(str(target)), "the checkout was imported, not the wheel"
     assert "h36m17" in run(sys.executable, "-m", "graphpose", "skeleton", "list", cwd=tmp_path, env=env)
     assert "demo" in run(sys.executable, "-m", "graphpose", "train", "--help", cwd=tmp_path, env=env)
+    assert "bundled recipe (adapt_small" in run(
+        sys.executable, "-m", "graphpose", "adapt", "--help", cwd=tmp_path, env=env
+    )
     code = "from graphpose.config import TrainConfig; print(TrainConfig.from_yaml('demo').model.name)"
     assert run(sys.executable, "-c", code, cwd=tmp_path, env=env).strip() == "ktpformer"
 
@@ -79,6 +82,7 @@ def test_the_wheel_works_outside_the_checkout(wheel: Path, tmp_path: Path) -> No
         ["-m", "graphpose", "--help"],
         ["-m", "graphpose", "train", "--help"],
         ["-m", "graphpose", "ablate", "--help"],
+        ["-m", "graphpose", "adapt", "--help"],
         ["-m", "graphpose", "skeleton", "list"],
     ],
     ids=lambda words: " ".join(words[1:]),

@@ -121,7 +121,7 @@ def test_commands_parse(place: str, words: list[str]) -> None:
     args = parse(command, words[len(command.words) :])
     recipe = args.get("config")
     if recipe is not None and "/" not in recipe and not recipe.endswith(".yaml"):
-        assert recipe in recipes("ablations" if words[0] == "ablate" else ""), place
+        assert recipe in recipes({"ablate": "ablations", "adapt": "adaptations"}.get(words[0], "")), place
 
 
 def test_make_targets_are_there() -> None:

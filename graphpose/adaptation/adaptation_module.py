@@ -2,8 +2,8 @@
 
 Each step takes a batch of source windows with their 3D and makes new windows of them that look like the target:
 
-    p  = R_x(tilt of the target's cameras - tilt of the source's) p, about the root of the middle frame
-    p' = augmentation(p)                       local pose augmentation, after its warm-up
+    p  = R_x(- tilt of the source's camera) p    as a level camera would see it, so that yaw is about the vertical
+    p' = R_x(tilt of the target's) augmentation(p)   local pose augmentation, after its warm-up
     q  = alignment(p', keypoints of the target) global position alignment with windows of the target drawn at random
     (x', y') = (image of q, q - root of q)
     loss = s L(lift(x), y) + (1 - s) L(lift(x'), y'),     s = source_share
@@ -49,8 +49,8 @@ class AdaptationModule(LiftingModule):
         config: of the adaptation.
         data: of the source; its noise and mirror images are those of the new windows too.
         target: the keypoints of the target.
-        tilt_gap: gives, for numbers of source windows `[B]`, how much further the target's cameras look down than theirs `[B]`,
-            radians; None leaves poses as they are.
+        tilt_of: gives, for numbers of source windows `[B]`, how far their cameras look down `[B]`, radians.
+        tilt: how far those of the target do; None for as far as the source's.
     """
 
     mirror: Tensor
@@ -61,10 +61,12 @@ class AdaptationModule(LiftingModule):
         config: AdaptConfig,
         data: DataConfig,
         target: TargetKeypoints,
-        tilt_gap: Callable[[Tensor], Tensor] | None = None,
+        tilt_of: Callable[[Tensor], Tensor],
+        tilt: float | None = None,
     ) -> None:
         super().__init__(model, config.optim, config.run.seed, config.run.log_every, config.run.max_steps)
-        self.config, self.target, self.tilt_gap = config, target, tilt_gap
+        self.config, self.target = config, target
+        self.tilt_of, self.tilt = tilt_of, tilt
         self.noise = data.noise
         self.flip = data.flip and bool(model.skeleton.pairs)
         self.register_buffer("mirror", torch.from_numpy(model.skeleton.mirror.copy()), persistent=False)
@@ -77,10 +79,10 @@ class AdaptationModule(LiftingModule):
         [group] = grids(batch)
         x, y = self._window(batch, group)
         pose = y + batch.root.to(y.dtype).view(*y.shape[:2], 1, 3)
-        new_x, new_y = self._new_windows(batch, x, pose, self._tilted(batch, pose))
+        new_x, new_y = self._new_windows(batch, x, pose)
         share = self.config.source_share
         parts = [(x, y, share), (new_x, new_y, 1.0 - share)]
-        parts = [part for part in parts if part[2] and len(part[0])]
+        parts = [part for part in parts if part[2] and len(part[0])] or [(x, y, 1.0)]  # no new window can be seen
         xs, ys = (torch.cat([part[i] for part in parts]) for i in (0, 1))
         pred = self.model.lift_for_loss(xs, ys)
         if self.model.lifted_frame is not None:
@@ -96,42 +98,40 @@ class AdaptationModule(LiftingModule):
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         return total
 
-    def _tilted(self, batch: Any, pose: Tensor) -> Tensor:
-        """The poses `[B, T, J, 3]` as cameras with the tilt of the target's would see them."""
-        if self.tilt_gap is None:
-            return pose
-        gap = self.tilt_gap(batch.window.cpu()).to(pose)
-        turn = roma.rotvec_to_rotmat(torch.stack([gap, torch.zeros_like(gap), torch.zeros_like(gap)], dim=-1))
-        root = pose[:, pose.shape[1] // 2, None, None, self.model.skeleton.root]
-        return root + torch.einsum("bxy,btjy->btjx", turn, pose - root)
-
-    def _new_windows(self, batch: Any, x: Tensor, pose: Tensor, tilted: Tensor) -> tuple[Tensor, Tensor]:
+    def _new_windows(self, batch: Any, x: Tensor, pose: Tensor) -> tuple[Tensor, Tensor]:
         """Keypoints `[b, T, J, C]` and target `[b, T, J, 3]` of the windows made of the source's; b of those that can be seen."""
         drawn = self._draw(x, pose, batch)
-        changed = tilted
+        before = self.tilt_of(batch.window.cpu()).to(pose)
+        after = before if self.tilt is None else torch.full_like(before, self.tilt)
+        level = changed = self._tilted(pose, -before)
         if self.augmentation is not None:
             settings = self.config.augmentation
             with torch.autocast(pose.device.type, enabled=False):
                 if self.global_step % settings.every == 0:
-                    self._learn(x, pose, tilted, batch)
+                    self._learn(x, pose, level, after, batch)
                 if self.global_step >= settings.warmup_steps:
-                    changed = self.augmentation(tilted.float()).to(pose.dtype)
-        placed = self._place(changed, drawn)
+                    changed = self.augmentation(level.float()).to(pose.dtype)
+        placed = self._place(self._tilted(changed, after), drawn)
         keypoints = project(placed, drawn.intrinsics[:, None])  # NaN behind the camera; such windows are left out
         if self.noise:
             keypoints = keypoints + self.noise * torch.randn_like(keypoints)
         keypoints = torch.where(drawn.visible[..., None], keypoints, 0.0)
+        keypoints = torch.cat([keypoints, self._certain(drawn, x.shape[-1] - 2).to(keypoints)], dim=-1)
+        self.sample = {"source": pose, "changed": placed, "keypoints": keypoints[..., :2], "target": drawn.keypoints}
         made = self._relative(placed)
         if self.flip:
             mirrored = torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5
             keypoints = torch.where(mirrored, flip_points(keypoints, self.mirror), keypoints)
             made = torch.where(mirrored, flip_points(made, self.mirror), made)
-        if x.shape[-1] > 2:  # a projected keypoint is certain
-            sure = drawn.visible[..., None].to(x.dtype).expand(*keypoints.shape[:-1], x.shape[-1] - 2)
-            keypoints = torch.cat([keypoints, sure], dim=-1)
-        seen = placed[..., 2].amin((1, 2)) > NEAREST
-        self.sample = {"source": pose, "changed": placed, "keypoints": keypoints[..., :2], "target": drawn.keypoints}
+        seen = (placed[..., 2].amin((1, 2)) > NEAREST) & keypoints.isfinite().flatten(1).all(1)
         return keypoints[seen], made[seen]
+
+    def _tilted(self, pose: Tensor, tilt: Tensor) -> Tensor:
+        """Poses `[B, T, J, 3]` as cameras would see them that look down further by `tilt [B]`, the middle root in its place."""
+        zero = torch.zeros_like(tilt)
+        turn = roma.rotvec_to_rotmat(torch.stack([tilt, zero, zero], dim=-1)).to(pose.dtype)
+        root = pose[:, pose.shape[1] // 2, None, None, self.model.skeleton.root]
+        return root + torch.einsum("bxy,btjy->btjx", turn, pose - root)
 
     def _draw(self, x: Tensor, pose: Tensor, batch: Any) -> TargetWindows:
         """Windows of the target to take place and camera from; the source's own where nothing is aligned."""
@@ -155,19 +155,19 @@ class AdaptationModule(LiftingModule):
         flat = (pose.flatten(0, 1), drawn.keypoints.flatten(0, 1), intrinsics)
         return align(*flat, root=root, visible=drawn.visible.flatten(0, 1)).unflatten(0, (b, t))
 
-    def _learn(self, x: Tensor, pose: Tensor, tilted: Tensor, batch: Any) -> None:
+    def _learn(self, x: Tensor, pose: Tensor, level: Tensor, after: Tensor, batch: Any) -> None:
         """A step of generator and discriminators."""
         assert self.augmentation is not None
         drawn, real = self._draw(x, pose, batch), self.target.draw(len(x), x.shape[1]).to(x.device)
 
         def see(changed: Tensor) -> Seen:
-            return self._image(self._place(changed, drawn), drawn), drawn.visible
+            return self._image(self._place(self._tilted(changed, after), drawn), drawn), drawn.visible
 
         def error(poses: Tensor) -> Tensor:
             few = TargetWindows(*(values[: len(poses)] for values in drawn))
-            return self._error(self._place(poses, few).to(x.dtype), few, x.shape[-1])
+            return self._error(self._place(self._tilted(poses, after[: len(poses)]), few).to(x.dtype), few, x.shape[-1])
 
-        terms = self.augmentation.learn(pose.float(), (real.keypoints.to(pose.device), real.visible), see, error)
+        terms = self.augmentation.learn(level.float(), (real.keypoints.to(pose.device), real.visible), see, error)
         if self.global_step % self.log_every == 0:
             self.log_dict({f"augment/{name}": value for name, value in terms.items()}, batch_size=len(x))
 
@@ -179,13 +179,17 @@ class AdaptationModule(LiftingModule):
     def _error(self, placed: Tensor, drawn: TargetWindows, features: int) -> Tensor:
         """Mean error in metres of the lifter as it is now on poses `[b, T, J, 3]`."""
         keypoints = self._image(placed, drawn)
-        sure = drawn.visible[..., None].to(keypoints.dtype).expand(*keypoints.shape[:-1], features - 2)
         made = self._relative(placed)
         with evaluating(self.model):
-            pred = self.model.lift(torch.cat([keypoints, sure], dim=-1))
+            pred = self.model.lift(torch.cat([keypoints, self._certain(drawn, features - 2).to(keypoints)], dim=-1))
         if self.model.lifted_frame is not None:
             made = made[:, self.model.lifted_frame][:, None]
         return torch.linalg.vector_norm(pred - made, dim=-1).mean()
+
+    @staticmethod
+    def _certain(drawn: TargetWindows, features: int) -> Tensor:
+        """Confidence of projected keypoints `[B, T, J, features]` (none or one): 1, or 0 where the target shows none."""
+        return drawn.visible[..., None].expand(*drawn.visible.shape, features)
 
     def _relative(self, pose: Tensor) -> Tensor:
         root = self.model.skeleton.root

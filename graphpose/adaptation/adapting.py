@@ -1,6 +1,6 @@
 """Adaptation: a trained lifter, its source and the 2D of a target in, a run folder with the adapted lifter out.
 
-The folder is that of a training (`engine/fitting.py`), with the settings of the adaptation in config.yaml, and with augmentation
+The folder is that of a training (`engine/fitting.py`), with the settings of the adaptation in config.yaml, and
 
 folder/samples/00000200.npz     poses before and after, and their keypoints beside the target's, to be looked at
 
@@ -88,7 +88,7 @@ def adapt(
     data.setup()
     keypoints = _target(config.target, target, model, _fps(data))
     log.info("target: %r", keypoints)
-    tilt_gap = _tilt_gap(config, data, keypoints)
+    tilt_of, tilt = _tilts(config, data, keypoints)
     torch.manual_seed(config.run.seed)
     device = pick_device(config.run.accelerator)
     require_training_memory(model, device)
@@ -98,12 +98,16 @@ def adapt(
     resolved = replace(
         config.with_data(places),
         checkpoint=str(Path(config.checkpoint).absolute()),
-        target=replace(config.target, paths=[str(Path(path).absolute()) for path in config.target.paths]),
+        target=replace(
+            config.target,
+            paths=[str(Path(path).absolute()) for path in config.target.paths],
+            mapping=None if config.target.mapping is None else str(Path(config.target.mapping).absolute()),
+        ),
         run=replace(config.run, output=str(folder)),
     )
     known = ModelConfig(metadata["model"], plain(metadata["options"]))
     training = TrainConfig(places, _without_data_options(known), config.optim, resolved.run)
-    module = AdaptationModule(model.requires_grad_().train(), config, settings, keypoints, tilt_gap)
+    module = AdaptationModule(model.requires_grad_().train(), config, settings, keypoints, tilt_of, tilt)
     return fit(
         module,
         data,
@@ -198,22 +202,22 @@ def _target(config: TargetConfig, given: Sequence[MotionClip] | None, model: Lif
     )
 
 
-def _tilt_gap(
+def _tilts(
     config: AdaptConfig, data: PoseDataModule, target: TargetKeypoints
-) -> Callable[[torch.Tensor], torch.Tensor] | None:
-    """How much further the target's cameras look down than those of numbered source windows; None to leave it so."""
-    wanted = config.alignment.tilt
-    if wanted == "source":
-        return None
-    windows = data.windows["train"]
-    tilt = target_tilt(target) if isinstance(wanted, str) else math.radians(wanted)
-    tilts = source_tilts(windows)
-    log.info("tilt: target %.1f degrees, source %.1f", math.degrees(tilt), math.degrees(float(tilts.mean())))
+) -> tuple[Callable[[torch.Tensor], torch.Tensor], float | None]:
+    """How far the cameras of numbered source windows look down, and how far the target's do; None for as far as they."""
+    wanted, windows = config.alignment.tilt, data.windows["train"]
+    tilt: float | None = None
+    if wanted != "source":
+        tilt = target_tilt(target) if isinstance(wanted, str) else math.radians(wanted)
+    tilts = source_tilts(windows, needed=tilt is not None)  # where it is not known, yaw is about the camera's own axis
+    shown = "as the source's" if tilt is None else f"{math.degrees(tilt):.1f} degrees"
+    log.info("tilt: source %.1f degrees on average, target %s", math.degrees(float(tilts.mean())), shown)
 
-    def gap(window: torch.Tensor) -> torch.Tensor:
-        return tilt - tilts[torch.from_numpy(windows.table.rows(window.numpy())["track"].astype(np.int64))]
+    def tilt_of(window: torch.Tensor) -> torch.Tensor:
+        return tilts[torch.from_numpy(windows.table.rows(window.numpy())["track"].astype(np.int64))]
 
-    return gap
+    return tilt_of, tilt
 
 
 def _without_data_options(model: ModelConfig) -> ModelConfig:

@@ -73,6 +73,8 @@ class AdversarialAugmentation(nn.Module):
     ) -> dict[str, Tensor]:
         """One step of the generator, then one of the discriminators; gradients of nothing else are touched.
 
+        Terms whose weight is 0 are left out, and a discriminator whose term is does not learn.
+
         Args:
             pose: `[B, T, J, 3]` of the source, metres, camera space.
             target: keypoints of the target, B windows.
@@ -87,26 +89,30 @@ class AdversarialAugmentation(nn.Module):
         changed = self.generator(pose, noise)
         keypoints, visible = see(changed.pose)
         frames = torch.randint(pose.shape[1], (b, min(_FRAMES, pose.shape[1])), device=pose.device)
-        terms = {
-            "plausibility": generator_loss(self.poses(_frames(changed.pose, frames))),
-            "likeness": generator_loss(self.keypoints(_frames(keypoints, frames), _frames(visible, frames))),
-        }
+        terms = {}
+        if config.plausibility:
+            terms["plausibility"] = generator_loss(self.poses(_frames(changed.pose, frames)))
+        if config.likeness:
+            terms["likeness"] = generator_loss(self.keypoints(_frames(keypoints, frames), _frames(visible, frames)))
         if config.diversity:
             terms["diversity"] = diversity_loss(changed, self.generator(pose, other), (noise, other))
         if config.hardness and error is not None:
             with torch.no_grad():
                 easy = error(pose[:_WINDOWS])
             terms["hardness"] = hardness_loss(error(changed.pose[:_WINDOWS]), easy, config.wanted_hardness)
-        self._descend("generator", self.generator, sum_of(terms, config))
-        real, fake = self.poses(_frames(pose, frames)), self.poses(_frames(changed.pose.detach(), frames))
-        judged = discriminator_loss(real, fake)
-        self._descend("poses", self.poses, judged)
-        seen = self.keypoints(_frames(target[0], frames), _frames(target[1], frames))
-        made = self.keypoints(_frames(keypoints.detach(), frames), _frames(visible, frames))
-        likened = discriminator_loss(seen, made)
-        self._descend("keypoints", self.keypoints, likened)
+        if terms:
+            self._descend("generator", self.generator, sum_of(terms, config))
         found = {f"generator_{name}": value for name, value in terms.items()}
-        return {name: value.detach() for name, value in {**found, "poses": judged, "keypoints": likened}.items()}
+        if config.plausibility:
+            real, fake = self.poses(_frames(pose, frames)), self.poses(_frames(changed.pose.detach(), frames))
+            found["poses"] = discriminator_loss(real, fake)
+            self._descend("poses", self.poses, found["poses"])
+        if config.likeness:
+            seen = self.keypoints(_frames(target[0], frames), _frames(target[1], frames))
+            made = self.keypoints(_frames(keypoints.detach(), frames), _frames(visible, frames))
+            found["keypoints"] = discriminator_loss(seen, made)
+            self._descend("keypoints", self.keypoints, found["keypoints"])
+        return {name: value.detach() for name, value in found.items()}
 
     def optimiser_states(self) -> dict[str, Any]:
         """What the optimisers remember, for a checkpoint."""

@@ -2,7 +2,7 @@
 
 One column a window, its middle frame: the source pose from the front and from the side, the changed pose from the front and from the
 side (orthographic, camera axes, root in the middle, all at one scale), then the keypoints made of it and those of the target whose place
-they take, cut out of the picture around the same middle, all at one scale.
+they take, cut out of the picture around the same middle, all at one scale. What is missing or behind the camera is not drawn.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from graphpose.analysis.axes_style import new_figure, write_png
 from graphpose.analysis.palette import LIGHT, sides
-from graphpose.errors import FormatError
+from graphpose.errors import ConfigError, FormatError
 from graphpose.skeleton import Skeleton
 
 __all__ = ["adaptation_sheet"]
@@ -27,6 +27,7 @@ _ROWS = (
     ("keypoints", "its image"),
     ("target", "target"),
 )
+_WIDTHS = {"source": 3, "changed": 3, "keypoints": 2, "target": 2}
 
 
 def adaptation_sheet(samples: str | Path, path: str | Path, *, columns: int = 8, dpi: int = 130) -> Path:
@@ -35,12 +36,14 @@ def adaptation_sheet(samples: str | Path, path: str | Path, *, columns: int = 8,
     Args:
         samples: the file, `<steps>.npz`.
         path: of the picture.
-        columns: windows to show, at most.
+        columns: windows to show, at most; at least 1.
         dpi: dots an inch.
 
     Raises:
-        FormatError: no such file, or another kind of file.
+        ConfigError: columns below 1. FormatError: no such file, another kind of file, or a damaged one.
     """
+    if columns < 1:
+        raise ConfigError(f"columns: expected at least 1 (got {columns})")
     skeleton, arrays = _read(Path(samples))
     count = min(columns, len(arrays["source"]))
     colours = [LIGHT[side] for side in sides(skeleton)]
@@ -48,15 +51,15 @@ def adaptation_sheet(samples: str | Path, path: str | Path, *, columns: int = 8,
     grid = figure.subplots(len(_ROWS), count, squeeze=False)
     for name in ("source", "changed"):
         arrays[name] = arrays[name] - arrays[name][:, skeleton.root, None]
-    reach = 1.05 * max(float(np.abs(arrays[name][:count]).max()) for name in ("source", "changed"))
-    flat = [arrays[name][:count] for name in ("keypoints", "target")]
-    screen = 0.6 * max(float(np.nanmax(np.nanmax(points, 1) - np.nanmin(points, 1))) for points in flat)
+    reach = 1.05 * _largest([np.abs(arrays[name][:count]) for name in ("source", "changed")])
+    boxes = [_box(points) for name in ("keypoints", "target") for points in arrays[name][:count]]
+    screen = 0.6 * _largest([high - low for low, high in boxes])
     for row, (name, label) in enumerate(_ROWS):
         seen = name in ("keypoints", "target")
         for column, axes in enumerate(grid[row]):
             points = arrays[name][column]
             if seen:
-                points = points - _middle(arrays["target"][column])
+                points = points - _middle(arrays["target"][column], arrays["keypoints"][column])
             else:
                 points = points[:, [2, 1]] if label.endswith("side") else points[:, :2]
             for joint, parent in enumerate(skeleton.parents):
@@ -70,20 +73,45 @@ def adaptation_sheet(samples: str | Path, path: str | Path, *, columns: int = 8,
     return write_png(figure, path, dpi)
 
 
-def _middle(points: np.ndarray) -> np.ndarray:
-    """Middle of the box of the keypoints that there are, `[2]`."""
-    middle: np.ndarray = (np.nanmax(points, 0) + np.nanmin(points, 0)) / 2
-    return middle
+def _box(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The smallest and the largest of the keypoints `[J, 2]` that there are, `[2]` each; NaN without any."""
+    there = points[np.isfinite(points).all(-1)]
+    if not len(there):
+        return np.full(2, np.nan), np.full(2, np.nan)
+    return there.min(0), there.max(0)
+
+
+def _middle(*choices: np.ndarray) -> np.ndarray:
+    """Middle of the box of the first of several `[J, 2]` that has keypoints, `[2]`."""
+    for points in choices:
+        low, high = _box(points)
+        if np.isfinite(low).all():
+            middle: np.ndarray = (low + high) / 2
+            return middle
+    return np.zeros(2)
+
+
+def _largest(values: list[np.ndarray]) -> float:
+    """The largest finite number; 1 where there is none above 0, so that axes have a size."""
+    found = np.concatenate([v[np.isfinite(v)].ravel() for v in values])
+    return float(found.max(initial=0.0)) or 1.0
 
 
 def _read(path: Path) -> tuple[Skeleton, dict[str, np.ndarray]]:
     try:
-        with np.load(path) as content:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as content:
             skeleton = Skeleton.from_dict(json.loads(str(content["skeleton"])))
-            arrays = {name: content[name] for name in ("source", "changed", "keypoints", "target")}
-    except (OSError, ValueError, KeyError) as error:
-        raise FormatError(path, f"expected a file of the samples of an adaptation ({error})") from error
-    missing = (arrays["target"] == 0).all(-1)
-    arrays["target"] = np.where(missing[..., None], np.nan, arrays["target"])
-    arrays["keypoints"] = np.where((arrays["keypoints"] == 0).all(-1)[..., None], np.nan, arrays["keypoints"])
+            arrays = {name: np.asarray(content[name], dtype=np.float64) for name in _WIDTHS}
+    except Exception as error:  # damaged bytes make zipfile, zlib and numpy raise errors of a dozen unrelated classes
+        told = f"{type(error).__name__}: {error}"
+        raise FormatError(path, f"expected a file of the samples of an adaptation ({told})") from error
+    windows = len(arrays["source"]) if arrays["source"].ndim else 0
+    for name, width in _WIDTHS.items():
+        wanted = (windows, len(skeleton), width)
+        if not windows or arrays[name].shape != wanted:
+            raise FormatError(
+                path, f"{name}: expected at least one window {list(wanted)} (got {list(arrays[name].shape)})"
+            )
+    for name in ("keypoints", "target"):  # missing joints are 0
+        arrays[name] = np.where((arrays[name] == 0).all(-1, keepdims=True), np.nan, arrays[name])
     return skeleton, arrays

@@ -84,7 +84,7 @@ class AugmentationConfig:
         rotation: largest turn of the whole pose about the camera's x, y and z axes, degrees.
         lr: learning rate of generator and discriminators (Adam).
         every: steps of the lifter between two of theirs.
-        plausibility: weight of the discriminator of poses, which compares with source poses.
+        plausibility: weight of the discriminator of poses, which compares with source poses; 0 leaves it out, as for all weights.
         likeness: weight of the discriminator of keypoints, which compares with the target's.
         diversity: weight of the term that wants different noise to give different poses.
         hardness: weight of the term that wants poses that the lifter finds `wanted_hardness` times as hard.
@@ -149,11 +149,12 @@ class AdaptConfig:
             raise ConfigError(
                 'alignment.by: expected "window" or "frame" where augmentation.enabled is false (got "none"): nothing would change'
             )
-        if self.augmentation.enabled and self.run.devices not in (1, "auto"):
-            raise ConfigError(
-                f"run.devices: generator and discriminators learn in one process, expected 1 (got {self.run.devices}); "
-                "set augmentation.enabled to false to align on several"
-            )
+        for name in ("devices", "nodes"):
+            if self.augmentation.enabled and (count := getattr(self.run, name)) != 1:
+                raise ConfigError(
+                    f"run.{name}: generator and discriminators learn in one process, expected 1 (got {count}); "
+                    "set augmentation.enabled to false to align on several"
+                )
         self.data_config(DataConfig())
 
     def data_config(self, trained: DataConfig) -> DataConfig:

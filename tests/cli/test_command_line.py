@@ -28,6 +28,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_the_commands_are_these() -> None:
     expected = {
         "train",
+        "adapt",
         "ablate",
         "analyse",
         "compare",
