@@ -1,6 +1,6 @@
 # make demo    set up, train a small model on the bundled clips, evaluate it, write runs/demo/report.html
 # make test    set up, compile torch-scatter where there is a C++ compiler, run the tests
-# make notebooks    opens JupyterLab with everything installed
+# make notebooks    opens JupyterLab with everything installed (options of it: JUPYTER_ARGS="--no-browser --allow-root")
 # make lint    style and types        make bench  speed        make clean  remove what these made
 #
 # Needs Python 3.10 or newer, make and PyPI. Another Python: make test PYTHON=python3.12
@@ -59,7 +59,7 @@ demo: $(INSTALLED)
 
 notebooks: $(INSTALLED)
 	$(PY) -m pip install -q -c constraints.txt -e ".[notebooks]"
-	$(PY) -m jupyter lab notebooks
+	$(PY) -m jupyter lab $(JUPYTER_ARGS) notebooks
 
 # One thread a process: the tests run in several processes at once.
 test: scatter

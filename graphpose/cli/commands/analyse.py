@@ -111,6 +111,7 @@ def run(args: Namespace) -> None:
     if "out" in outputs:
         from graphpose.analysis.attention.pictures import attention_report
 
+        print(f"recorded {len(record.windows)} windows, drawing the page ...", file=sys.stderr, flush=True)
         about = f"{', '.join(settings.paths)}; checkpoint {checkpoint}; {len(record.windows)} windows"
         attention_report(record, outputs["out"], subtitle=about)
         print(f"page: {outputs['out']}")

@@ -71,6 +71,8 @@ def unpacked(one: dict, keys: int, shape: list[int]) -> np.ndarray:
     """The weights as the page reads them, `shape` with all keys at the end."""
     values = np.frombuffer(base64.b64decode(one["weights"]), np.uint8).astype(float)
     weights = (values / 255) ** 2
+    of_heads = weights.reshape(-1, len(one["scales"]), weights.size // max(1, np.prod(shape[:-2], dtype=int)))
+    weights = (of_heads * np.array(one["scales"])[:, None]).ravel()
     if not one["top"]:
         return weights.reshape(*shape[:-1], keys)
     numbers = np.frombuffer(base64.b64decode(one["keys"]), np.uint8 if keys <= 256 else "<u2").astype(int)
@@ -146,7 +148,17 @@ def test_packed_rows_keep_their_strongest_keys(weights: np.ndarray, top: int) ->
     kept = found > 0
     assert (np.abs(found - weights)[kept] <= bound[kept] + 1e-12).all()
     best = np.sort(weights, axis=1)[:, ::-1][:, :top]
-    assert np.allclose(np.sort(found, axis=1)[:, ::-1][:, :top], (quantised(best) / 255.0) ** 2)
+    scale = weights.max() or 1.0
+    assert np.allclose(np.sort(found, axis=1)[:, ::-1][:, :top], (quantised(best, scale) / 255.0) ** 2 * scale)
+
+
+def test_even_attention_over_many_joints_is_told_apart() -> None:
+    weights = np.full((2, 1, 133), 1 / 133)
+    weights[0, 0, 5] *= 1.02
+    weights[1, 0, 5] = 0.9
+    found = unpacked(packed(weights, None), 133, [2, 1, 133])
+    assert found[0, 0, 5] > found[0, 0, 4], "a head with one large weight does not coarsen the others"
+    assert abs(found[0, 0, 4] - 1 / 133) < 4e-5 and abs(found[1, 0, 5] - 0.9) < 1e-9
 
 
 def test_133_joints_and_long_windows_stay_small() -> None:

@@ -39,27 +39,29 @@ _COLUMNS: dict[Axis, dict[str, str]] = {
         "entropy": "entropy",
         "hops": "bones away",
         "symmetry": "symmetry",
-        "kinematic": "as skeleton",
-        "prior": "as prior",
-        "stability": "stability",
-        "key_share": "most seen key",
-        "key": "which",
+        "kinematic": "like the skeleton %",
+        "prior": "like the prior %",
+        "stability": "stability %",
+        "key_share": "most looked at %",
+        "key": "which it is",
     },
     "frames": {
         "role": "role",
         "entropy": "entropy",
         "span": "frames away",
         "symmetry": "symmetry",
-        "kinematic": "as neighbours",
-        "prior": "as prior",
-        "stability": "stability",
-        "key_share": "most seen key",
-        "key": "which",
+        "kinematic": "like neighbours %",
+        "prior": "like the prior %",
+        "stability": "stability %",
+        "key_share": "most looked at %",
+        "key": "which it is",
     },
 }
+_PERCENT = ("kinematic", "prior", "stability", "key_share")
 _NOTE = (
-    "entropy: 0 looks at one key, 1 at all alike; as skeleton, as neighbours, as prior: overlap with bones, with neighbouring frames, "
-    "with the graphs that the model passes messages along; stability: overlap between clips. A dash: not defined here. "
+    "entropy: 0 looks at one joint or frame, 1 at all alike; like the skeleton, its neighbours, the prior: overlap with bones, with "
+    "neighbouring frames, with the graphs that the model passes messages along; stability: overlap between clips, of which it takes "
+    "two; most looked at: the joint or frame that gets most, and its share. A dash: not defined here. "
     "Roles are named by rules (graphpose.analysis.attention.measures.head_roles)."
 )
 
@@ -89,25 +91,28 @@ def _labels(measured: pd.DataFrame) -> list[str]:
 def _table(measured: pd.DataFrame, over: Axis) -> Table:
     columns = _COLUMNS[over]
     rows = [
-        (label, *(row[name] for name in columns))
+        (label, *(100 * row[name] if name in _PERCENT else row[name] for name in columns))
         for label, row in zip(_labels(measured), measured.to_dict("records"), strict=True)
     ]
     return Table(f"Heads over {over}", ["Head", *columns.values()], rows)
 
 
 def relation_figure(measured: pd.DataFrame, over: Axis) -> Figure:
-    """A bar a head, `measured` being its `head_table`: the shares of attention in each relation, one on the other."""
+    """A bar a head, `measured` being its `head_table`: the shares of attention in each relation, one on the other; last, those of
+    even attention.
+    """
     go = require("plotly.graph_objects", "attention_report")
     figure = go.Figure()
     labels = _labels(measured)
+    even = len(labels) + 0.4
     for name in JOINT_RELATIONS if over == "joints" else FRAME_RELATIONS:
         shares = [None if share != share else round(100 * share, 2) for share in measured[f"mass_{name}"]]
         if any(share is not None for share in shares):
             figure.add_bar(
-                x=list(range(len(labels))),
-                y=shares,
+                x=[*range(len(labels)), even],
+                y=[*shares, _even_share(measured, name)],
                 name=name,
-                customdata=labels,
+                customdata=[*labels, "even attention"],
                 marker={"color": LIGHT[_COLOURS[name]], "line": {"width": 0}},
                 hovertemplate="%{customdata}: " + name + " %{y:.1f} %<extra></extra>",
             )
@@ -127,7 +132,8 @@ def relation_figure(measured: pd.DataFrame, over: Axis) -> Figure:
         }
         for start in starts[1:]
     ]
-    ticks = {"tickmode": "array", "tickvals": middles, "ticktext": [f"layer {modules[k][0]}" for k in starts]}
+    texts = [*(f"layer {modules[k][0]}" for k in starts), "if even"]
+    ticks = {"tickmode": "array", "tickvals": [*middles, even], "ticktext": texts, "tickangle": 0}
     figure.update_layout(
         base_layout(
             barmode="stack",
@@ -135,11 +141,20 @@ def relation_figure(measured: pd.DataFrame, over: Axis) -> Figure:
             shapes=lines,
             legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom", "traceorder": "normal"},
             margin={"l": 8, "r": 12, "t": 34, "b": 8},
-            xaxis=style_axis(fixedrange=True, showgrid=False, range=[-0.5, len(labels) - 0.5], **ticks),
+            xaxis=style_axis(fixedrange=True, showgrid=False, range=[-0.5, even + 0.5], **ticks),
             yaxis=style_axis(title="% of attention", fixedrange=True, range=[0, 100], nticks=5),
         )
     )
     return figure
+
+
+def _even_share(measured: pd.DataFrame, relation: str) -> float | None:
+    """Percent of attention that the relation has where all keys are looked at alike: mass = excess + (1 - excess) share."""
+    mass, excess = measured[f"mass_{relation}"], measured[f"excess_{relation}"]
+    known = mass.notna() & (excess < 1 - 1e-9)
+    if not known.any():
+        return None
+    return round(100 * float(((mass - excess) / (1 - excess))[known].mean()), 2)
 
 
 def topology_html(record: Record) -> str:

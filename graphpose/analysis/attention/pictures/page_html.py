@@ -76,7 +76,8 @@ def _legend(record: Record) -> str:
     if record.target is not None and record.prediction is not None:
         box = '<input type="checkbox" id="look-truth" checked>'
         found.append(
-            f'<span><label style="flex-direction:row;align-items:center;color:inherit">{box}truth</label></span>'
+            f'<span><label style="flex-direction:row;align-items:center;color:inherit">{box}'
+            f'<i style="background:var(--truth);height:4px"></i>truth</label></span>'
         )
     texts = bound_texts(len(record.skeleton))
     found.append(line("curve2", f"{texts[0]} of the attention", WIDTH[0]))

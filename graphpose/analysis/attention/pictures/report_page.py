@@ -118,7 +118,9 @@ def _topologies(record: Record, figures: dict[str, Any]) -> str:
         figures[f"topology-{k}"] = topology_figure(record, one)
         text = f"{one.name}: relation {one.relation}, over {one.axis}"
         plot = f'<div class="plot trio" data-figure="topology-{k}"></div>'
-        parts.append(f'<div class="card wide"><p class="note">{escape(text)}</p>{plot}</div>')
+        parts.append(
+            f'<div class="card wide"><p class="note">{escape(text)}</p><div class="scroll" tabindex="0">{plot}</div></div>'
+        )
     rest = len(record.topologies) - len(parts)
     more = f'<p class="note">{rest} more are in the record.</p>' if rest > 0 else ""
     return f'<div class="tables">{"".join(parts)}{topology_html(record)}</div>{more}'

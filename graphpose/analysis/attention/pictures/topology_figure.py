@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +31,8 @@ def topology_figure(record: Record, one: Topology) -> Figure:
     low = min(0.0, float(local.min()), float(total.min()))
     diverging = [[0.0, LIGHT["left"]], [0.5, LIGHT["card"]], [1.0, LIGHT["right"]]]
     safe = [name.replace("&", "&amp;").replace("<", "&lt;") for name in names]
-    labelled = len(names) <= _LABELS and one.axis == "joints"
+    joints = one.axis == "joints"
+    labels = safe[:: math.ceil(len(safe) / _LABELS)]
     figure = go.Figure()
     layout: dict[str, Any] = {"margin": {"l": 8, "r": 8, "t": 30, "b": 8}, "annotations": []}
     domains = ((0.0, 0.29), (0.33, 0.62), (0.71, 1.0))
@@ -43,17 +45,23 @@ def topology_figure(record: Record, one: Topology) -> Figure:
         number = "" if k == 0 else str(k + 1)
         figure.add_heatmap(
             z=values.round(4).tolist(),
-            text=[[f"{a} from {b}" for b in safe] for a in safe] if len(safe) <= _LABELS else None,
+            x=safe,
+            y=safe,
             colorscale=colours,
             zmin=least,
             zmax=most,
             showscale=bar is not None,
             colorbar={"x": bar, "thickness": 9, "outlinewidth": 0, "len": 0.7, "tickfont": {"size": 10}},
-            hovertemplate=("%{text}: " if len(safe) <= _LABELS else "%{y} from %{x}: ") + "%{z:.3f}<extra></extra>",
+            hovertemplate="%{y} from %{x}: %{z:.3f}<extra></extra>",
             xaxis=f"x{number}",
             yaxis=f"y{number}",
         )
-        ticks = {"tickmode": "array", "tickvals": list(range(len(safe))), "ticktext": safe, "tickfont": {"size": 9}}
+        ticks = {
+            "type": "category",
+            "tickmode": "array",
+            "tickvals": labels,
+            "tickfont": {"size": 9 if len(safe) <= 24 else 8},
+        }
         quiet = {
             "showgrid": False,
             "zeroline": False,
@@ -61,12 +69,12 @@ def topology_figure(record: Record, one: Topology) -> Figure:
             "automargin": True,
             "linecolor": LIGHT["border"],
         }
-        across = quiet | (ticks | {"tickangle": -90} if labelled else {"showticklabels": one.axis == "frames"})
-        down = quiet | {"autorange": "reversed"} | (ticks if labelled else {"showticklabels": one.axis == "frames"})
+        across = quiet | (ticks | {"tickangle": -90} if joints else {})
+        down = quiet | {"autorange": "reversed"} | (ticks if joints else {})
         layout[f"xaxis{number}"] = across | {"domain": list(domains[k]), "anchor": f"y{number}"}
         layout[f"yaxis{number}"] = down | {
             "anchor": f"x{number}",
-            "showticklabels": k == 0 and down.get("showticklabels", True),
+            "showticklabels": k == 0,
         }
         layout["annotations"].append(
             {

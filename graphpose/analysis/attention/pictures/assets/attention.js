@@ -15,11 +15,11 @@
   const id = (name) => document.getElementById(name);
   const safe = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
   const names = a.joints.map(safe);
-  const percent = (w) => (100 * w).toFixed(w < 0.0995 ? 1 : 0) + " %";
+  const percent = (w) => (100 * w).toFixed(w < 0.00995 ? 2 : w < 0.0995 ? 1 : 0) + " %";
 
   // ---- weights --------------------------------------------------------------------------------------------------------------
   const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  const weight = (q) => (q / 255) * (q / 255);
+  const weight = (q, scale) => (q / 255) * (q / 255) * scale;
   const unpacked = new Map();
   function unpack(one, keys) {
     if (!unpacked.has(one)) {
@@ -37,7 +37,7 @@
     const width = one.top || module.keys;
     const start = ((place * H + head) * N + query) * width;
     const found = [];
-    for (let k = 0; k < width; k++) found.push({ key: keys ? keys[start + k] : k, w: weight(q[start + k]) });
+    for (let k = 0; k < width; k++) found.push({ key: keys ? keys[start + k] : k, w: weight(q[start + k], one.scales[head]) });
     return found;
   }
   const placeOf = (one, value) => (one.places[0] === null ? 0 : one.places.indexOf(value));
@@ -284,7 +284,7 @@
   function mapOf(m, head) {
     const [n, k] = m.map.shape, { q } = unpack(m.map, m.keys);
     const order = m.axis === "joints" ? a.order : null;
-    const at = (i, j) => weight(q[(head * n + (order ? order[i] : i)) * k + (order ? order[j] : j)]);
+    const at = (i, j) => weight(q[(head * n + (order ? order[i] : i)) * k + (order ? order[j] : j)], m.map.scales[head]);
     let top = 0;
     for (let i = 0; i < n; i++) for (let j = 0; j < k; j++) if (i !== j || n === 1) top = Math.max(top, at(i, j));
     return { n, m: k, at, top: top || 1 };
@@ -331,10 +331,10 @@
     const rows = joints ? a.order.map((j) => names[j]) : [...Array(one.n).keys()].map(String);
     const columns = joints ? rows : [...Array(one.m).keys()].map(String);
     const z = [...Array(one.n).keys()].map((i) => [...Array(one.m).keys()].map((j) => 100 * one.at(i, j)));
-    const tick = { size: J > 24 ? 8 : 10.5 }, labelled = joints && J <= 40;
+    const every = Math.ceil(J / 40), tick = { size: J > 24 ? 8 : 10.5 };
     const axis = (list) => Object.assign(quiet(), {
-      showgrid: false, tickfont: tick, showticklabels: labelled || !joints, tickmode: labelled ? "array" : "auto",
-      ...(labelled ? { tickvals: list.map((_, k) => k), ticktext: list } : {}),
+      showgrid: false, tickfont: tick, tickmode: joints ? "array" : "auto",
+      ...(joints ? { tickvals: list.map((_, k) => k).filter((k) => k % every === 0), ticktext: list.filter((_, k) => k % every === 0) } : {}),
     });
     const chosen = joints && now.joint !== ALL ? a.order.indexOf(now.joint) : -1;
     Plotly.react(map, [{
@@ -342,9 +342,9 @@
       hovertemplate: "%{text}: %{z:.1f} %<extra></extra>", colorbar: { thickness: 10, outlinewidth: 0, title: { text: "%", side: "top" }, tickfont: { size: 11 } },
     }], layout({
       margin: { l: 8, r: 8, t: 8, b: 8 },
-      xaxis: Object.assign(axis(columns), { tickangle: labelled ? -90 : 0, title: { text: joints ? "is looked at" : "frame that is looked at", standoff: 6, font: { size: 12, color: c.muted } } }),
+      xaxis: Object.assign(axis(columns), { tickangle: joints ? -90 : 0, title: { text: joints ? "is looked at" : "frame that is looked at", standoff: 6, font: { size: 12, color: c.muted } } }),
       yaxis: Object.assign(axis(rows), { autorange: "reversed", title: { text: joints ? "looks" : "frame that looks", standoff: 6, font: { size: 12, color: c.muted } } }),
-      shapes: chosen < 0 ? [] : [{ type: "rect", x0: -0.5, x1: one.m - 0.5, y0: chosen - 0.5, y1: chosen + 0.5, line: { color: c.curve2, width: 2 } }],
+      shapes: chosen < 0 ? [] : [["black", 4], ["white", 2]].map(([color, width]) => ({ type: "rect", x0: -0.5, x1: one.m - 0.5, y0: chosen - 0.5, y1: chosen + 0.5, line: { color, width } })),
     }), CONFIG);
     const which = now.head === m.heads.length ? "mean of the heads" : "head " + m.heads[now.head];
     id("look-map-title").textContent = "Layer " + m.label + ", over " + m.axis + ", " + which + ": mean of the windows";
