@@ -81,20 +81,21 @@ class AdaptationModule(LiftingModule):
         pose = y + batch.root.to(y.dtype).view(*y.shape[:2], 1, 3)
         new_x, new_y = self._new_windows(batch, x, pose)
         share = self.config.source_share
-        parts = [(x, y, share), (new_x, new_y, 1.0 - share)]
-        parts = [part for part in parts if part[2] and len(part[0])] or [(x, y, 1.0)]  # no new window can be seen
-        xs, ys = (torch.cat([part[i] for part in parts]) for i in (0, 1))
+        # a step in which no new window can be seen learns from the source alone
+        shares = {"source": share if len(new_x) else 1.0, "adapted": (1.0 - share) * bool(len(new_x))}
+        given = {"source": (x, y), "adapted": (new_x, new_y)}
+        names = [name for name in given if shares[name]]
+        xs, ys = (torch.cat([given[name][i] for name in names]) for i in (0, 1))
         pred = self.model.lift_for_loss(xs, ys)
         if self.model.lifted_frame is not None:
             ys = ys[:, self.model.lifted_frame][:, None]
-        sizes = [len(part[0]) for part in parts]
+        sizes = [len(given[name][0]) for name in names]
         losses = [self.loss(p, t) for p, t in zip(pred.split(sizes), ys.split(sizes), strict=True)]
-        weights = [part[2] for part in parts]
-        total = torch.stack([w * loss for w, loss in zip(weights, losses, strict=True)]).sum() / sum(weights)
+        total = torch.stack([shares[name] * loss for name, loss in zip(names, losses, strict=True)]).sum()
         self.log("train/loss", total.detach(), batch_size=len(x), prog_bar=True)
         self.log("train/left_out", 1.0 - len(new_x) / len(x), batch_size=len(x))
-        for (part, _, _), loss in zip(parts, losses, strict=True):
-            self.log("train/source" if part is x else "train/adapted", loss.detach(), batch_size=len(x))
+        for name, loss in zip(names, losses, strict=True):
+            self.log(f"train/{name}", loss.detach(), batch_size=len(x))
         self.log("lr", self.trainer.optimizers[0].param_groups[0]["lr"])
         return total
 

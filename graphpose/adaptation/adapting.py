@@ -141,7 +141,9 @@ class KeepSamples(Callback):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         middle = module.model.frames // 2
-        arrays = {name: values[:, middle].detach().float().cpu().numpy() for name, values in module.sample.items()}
+        arrays: dict[str, Any] = {
+            name: values[:, middle].detach().float().cpu().numpy() for name, values in module.sample.items()
+        }
         with replacing(self.folder / f"{trainer.global_step:08d}.npz") as draft, draft.open("wb") as file:
             np.savez_compressed(file, **arrays, skeleton=json.dumps(module.model.skeleton.to_dict()))
 
