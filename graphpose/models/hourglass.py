@@ -6,9 +6,8 @@
     Z = layer_i(Z),  i = layer ... depth - 1     priors and positions are told which frames these are
     y = recover(Z, S)                            [B, T, J, 3];  or decode of the centre frame alone, [B, 1, J, 3]
 
-The host keeps its weights: `hourglass(model)` makes a trained model cheaper. With recover "interpolation" it can be used as it is,
-"cross-attention" is to be trained. Sequence to frame as published ranks the other frames and adds the centre; here the centre takes
-the place of the nearest kept frame, which serves every rule of pruning.
+`hourglass(model)` makes a trained model cheaper, at once with recover "interpolation"; "cross-attention" is to be trained. For one
+frame of the window the published code ranks the others and adds the centre; here it takes the place of the nearest kept frame.
 
 Li et al., "Hourglass Tokenizer for Efficient Transformer-Based 3D Human Pose Estimation", CVPR 2024.
 """
