@@ -1,7 +1,7 @@
 """What the Hourglass Tokenizer saves and what it costs: FLOPs and seconds a window, and the error of each pruning and recovery.
 
     python tests/benchmarks/bench_hourglass.py [--frames 243] [--tokens 81] [--layer 3] [--turns 5] [--no-time]
-    python tests/benchmarks/bench_hourglass.py --checkpoint CKPT --data DATA [--tokens 9] [--layer 1] [--fit 300]
+    python tests/benchmarks/bench_hourglass.py --checkpoint CKPT --data DATA [--tokens 9] [--layer 1] [--fit 300] [--turns 50]
 
 First table: MixSTE and KTPFormer, whole and pruned, random weights, one window. FLOPs = 2 x multiply-adds of matrix products,
 convolutions and attention as PyTorch's counter counts them (published for MixSTE, linear layers alone: 83.8 GMACs, 39.6 % saved).
@@ -133,8 +133,8 @@ def accuracies(args: argparse.Namespace) -> None:
     data = {"paths": [args.data]}
     whole, cost = error(host, args.checkpoint, data), model_cost(host)
     print(f"\n{args.checkpoint}: {type(host).__name__}, T={host.frames}, {args.tokens} tokens from layer {args.layer}")
-    print(f"{'pruning':14s}  {'recovery':16s}  FLOPs saved   MPJPE mm    cost mm")
-    print(f"{'-':14s}  {'-':16s}  {0:9.1f} %   {whole:8.2f}   {0:8.2f}", flush=True)
+    models: dict[str, Lifter] = {f"{'-':14s}  {'-':16s}": host}
+    errors = [whole]
     windows = training_windows(args.checkpoint, args.data, host) if args.fit else None
     for prune in args.prune:
         for recover in ("interpolation", "cross-attention"):
@@ -144,9 +144,20 @@ def accuracies(args: argparse.Namespace) -> None:
             model = hourglass(host, args.tokens, args.layer, prune, recover)
             if recover == "cross-attention" and windows is not None:
                 fit(model, host, windows, args.fit)
-            found = error(model, args.checkpoint, data)
-            saved = 100 * (1 - model_cost(model).flops / cost.flops)
-            print(f"{prune:14s}  {recover:16s}  {saved:9.1f} %   {found:8.2f}   {found - whole:8.2f}", flush=True)
+            models[f"{prune:14s}  {recover:16s}"] = model
+            errors.append(error(model, args.checkpoint, data))
+            print(f"measured {prune}, {recover}: {errors[-1]:.2f} mm", flush=True)
+    seconds = {} if args.no_time else seconds_in_turns(models, args.turns)
+    print(
+        f"{'pruning':14s}  {'recovery':16s}  FLOPs saved   MPJPE mm    cost mm"
+        + ("" if args.no_time else "   ms/window   saved")
+    )
+    for (label, model), found in zip(models.items(), errors, strict=True):
+        saved = 100 * (1 - model_cost(model).flops / cost.flops)
+        line = f"{label}  {saved:9.1f} %   {found:8.2f}   {found - whole:8.2f}"
+        if seconds:
+            line += f"   {1e3 * seconds[label]:9.2f}  {100 * (1 - seconds[label] / seconds[next(iter(models))]):5.1f} %"
+        print(line, flush=True)
 
 
 def main() -> None:
