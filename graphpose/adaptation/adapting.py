@@ -28,9 +28,8 @@ from graphpose.adaptation.intrinsics import focal_of_view
 from graphpose.adaptation.target_keypoints import TargetKeypoints
 from graphpose.config import AdaptConfig, DataConfig, ModelConfig, TargetConfig, TrainConfig
 from graphpose.datasets import PoseDataModule, absolute_places, prepare_clips
-from graphpose.engine.allocator import keep_freed_memory
 from graphpose.engine.closed_form import ClosedForm
-from graphpose.engine.device import pick_device, require_training_memory
+from graphpose.engine.device import prepare_training
 from graphpose.engine.evaluation import training_data
 from graphpose.engine.fitting import RunResult, fit, run_folder
 from graphpose.engine.run_end import finished
@@ -73,7 +72,7 @@ def adapt(
     import_modules(config.run.imports)
     folder, point = run_folder(config.run, resume)
     if point is not None and (done := finished(folder, point.content, config.run, "adapt")) is not None:
-        return RunResult(folder, folder / "best.safetensors", folder / "last.safetensors", *done)
+        return RunResult(folder, *done)
     if not config.checkpoint:
         raise ConfigError("checkpoint: expected the lifter to adapt; give --checkpoint FILE.safetensors")
     model, metadata = load(config.checkpoint), read_metadata(config.checkpoint)
@@ -90,10 +89,7 @@ def adapt(
     log.info("target: %r", keypoints)
     tilt_of, tilt = _tilts(config, data, keypoints)
     torch.manual_seed(config.run.seed)
-    device = pick_device(config.run.accelerator)
-    require_training_memory(model, device)
-    if device.type == "cpu":
-        keep_freed_memory()
+    prepare_training(model, config.run.accelerator)
     places = absolute_places(settings)
     resolved = replace(
         config.with_data(places),

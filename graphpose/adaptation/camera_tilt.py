@@ -22,6 +22,7 @@ import torch
 from scipy.optimize import OptimizeResult, least_squares
 from torch import Tensor
 
+from graphpose.adaptation.fit_uncertainty import curvature_error, jackknife_error, poses_of
 from graphpose.adaptation.intrinsics import NOISE, feet_and_top, stick_residuals
 from graphpose.adaptation.target_keypoints import TargetKeypoints
 from graphpose.datasets import PoseWindows
@@ -32,10 +33,6 @@ __all__ = ["source_tilts", "target_tilt"]
 _FRAMES = 2000  # looked at, evenly spread over those there are
 _FEWEST = 8
 _UNCERTAIN = math.radians(5.0)
-_BLOCKS = 8
-_ALIKE = 30  # neighbouring frames that count as one pose
-_SURE = 0.01  # of the stick's length; no pose is more upright than that
-_SHARED = 0.15  # share of the noise that all poses have in common (people lean forward) and that no number of frames averages out
 _FLATTEST = 5e4  # condition number beyond which one of the three numbers is hardly told
 
 
@@ -46,7 +43,10 @@ def target_tilt(target: TargetKeypoints) -> float:
         DataError: a skeleton without a rest pose, too few frames with feet and top of the body, or keypoints that do not tell the
             tilt (a standard error above 5 degrees); the message says how to give it.
     """
-    ask = "give alignment.tilt in degrees, or 'source' to leave poses as the source's cameras saw them"
+    ask = (
+        "give alignment.tilt in degrees, positive looking down (--alignment.tilt 20), or 'source' to leave poses as the source's "
+        "cameras saw them"
+    )
     if target.skeleton.rest is None:
         raise DataError(
             f"skeleton {target.skeleton.name!r}: expected a rest pose, by which feet and top of the body are known, to read off the tilt "
@@ -69,17 +69,18 @@ def target_tilt(target: TargetKeypoints) -> float:
     a, s = a[chosen], s[chosen]
     start = min(_grid(), key=lambda x: float(np.log1p((_residuals(x, a, s) / NOISE) ** 2).sum()))
     fit = _fitted(start, a, s)
-    error = _curvature_error(fit, whole_frames / _ALIKE)
+    error = curvature_error(fit, whole_frames, _FLATTEST)
     if error <= _UNCERTAIN:
-        blocks = np.arange(len(a)) * _BLOCKS // len(a)
-        left = [_fitted(fit.x, a[blocks != b], s[blocks != b]).x[0] for b in range(_BLOCKS)]
-        error = max(error, math.sqrt((_BLOCKS - 1) * float(np.var(left))))  # jackknife
+        error = max(error, jackknife_error(lambda kept: float(_fitted(fit.x, a[kept], s[kept]).x[0]), len(a)))
     if not error <= _UNCERTAIN:
-        degrees = math.degrees(error)
+        degrees, clips = math.degrees(error), len(target.lengths)
         about = f"of {degrees:.0f} degrees" if degrees <= 90 else "above 90 degrees"
         raise DataError(
-            f"target: the keypoints do not tell how far the cameras look down (a standard error {about}); expected upright people at "
-            f"various distances; {ask}"
+            f"target: the keypoints do not tell how far the cameras look down (a standard error {about} from {whole_frames} frames in "
+            f"{clips} clip{'' if clips == 1 else 's'}, which count as {poses_of(whole_frames):.0f} poses; expected "
+            f"{math.degrees(_UNCERTAIN):.0f} degrees or less): people in one place fit a whole range of tilts. Give more clips of "
+            "upright people at various distances, about twenty of some seconds each (2,000 frames), all in one target; or "
+            f"{ask}"
         )
     return float(fit.x[0])
 
@@ -131,13 +132,3 @@ def _residuals(x: np.ndarray, a: np.ndarray, s: np.ndarray) -> np.ndarray:
 def _fitted(start: np.ndarray, a: np.ndarray, s: np.ndarray) -> OptimizeResult:
     limits = ([-1.55, -1.0, math.log(0.05)], [1.55, 1.0, math.log(100)])
     return least_squares(_residuals, start, bounds=limits, loss="cauchy", f_scale=NOISE, args=(a, s), max_nfev=60)
-
-
-def _curvature_error(fit: OptimizeResult, poses: float) -> float:
-    """Standard error of the tilt from the curvature of the fit and its residuals, for that many poses of their own."""
-    information = fit.jac.T @ fit.jac
-    if not np.linalg.cond(information) < _FLATTEST:
-        return math.inf
-    deviation = max(_SURE, 1.4826 * float(np.median(np.abs(fit.fun))))
-    of_one = deviation * math.sqrt(np.linalg.inv(information)[0, 0] * len(fit.fun) / 2)
-    return of_one * math.hypot(1 / math.sqrt(max(1.0, poses)), _SHARED)

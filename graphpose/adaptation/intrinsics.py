@@ -33,6 +33,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult, least_squares
 from torch import Tensor
 
+from graphpose.adaptation.fit_uncertainty import curvature_error, deviation, jackknife_error
 from graphpose.errors import ConfigError, DataError
 from graphpose.skeleton import Skeleton
 
@@ -41,11 +42,8 @@ __all__ = ["NOISE", "estimate_focal", "feet_and_top", "focal_of_view", "stick_re
 _FRAMES = 1000  # looked at, evenly spread over those there are
 _FEWEST = 8  # twice the unknowns
 NOISE = 0.05  # of the stick's length: residuals beyond it count less and less at first
-_SURE = 0.01  # no pose is more upright than that
 _UNCERTAIN = 0.2  # largest standard error of log f
-_BLOCKS = 8
-_ALIKE = 30  # neighbouring frames that count as one pose
-_SHARED = 0.15  # share of the noise that all poses have in common (people lean forward) and that no number of frames averages out
+_FLATTEST = 1e12  # condition number beyond which one of the four numbers is not told at all
 
 
 def focal_of_view(degrees: float) -> float:
@@ -83,14 +81,15 @@ def estimate_focal(keypoints: Tensor, visible: Tensor, skeleton: Skeleton) -> fl
             f"expected at least {_FEWEST} frames in which {names} are visible to estimate the focal length (got {len(a)} of "
             f"{len(keypoints)}); {_ASK}"
         )
-    poses = len(a) / _ALIKE
+    whole_frames = len(a)
     chosen = np.unique(np.linspace(0, len(a) - 1, min(len(a), _FRAMES)).round().astype(int))
     a, s = a[chosen], s[chosen]
     rough = _refined(_start(a, s), a, s, NOISE)
     fit = _refined(rough.x, a, s, _scale(rough))
-    error = _curvature_error(fit, poses)
+    error = curvature_error(fit, whole_frames, _FLATTEST)
     if error <= _UNCERTAIN:
-        error = max(error, _jackknife_error(fit, a, s))
+        scale = _scale(fit)
+        error = max(error, jackknife_error(lambda kept: float(_refined(fit.x, a[kept], s[kept], scale).x[0]), len(a)))
     if not error <= _UNCERTAIN:
         about = f"about {100 * error:.0f} %" if error <= 1 else "over 100 %"
         raise DataError(
@@ -180,27 +179,6 @@ def _refined(start: np.ndarray, a: np.ndarray, s: np.ndarray, scale: float) -> O
     )
 
 
-def _deviation(fit: OptimizeResult) -> float:
-    """Standard deviation of the residuals of those who stand upright."""
-    return max(_SURE, 1.4826 * float(np.median(np.abs(fit.fun))))
-
-
 def _scale(fit: OptimizeResult) -> float:
     """Residuals beyond twice their deviation count less and less."""
-    return min(NOISE, 2 * _deviation(fit))
-
-
-def _curvature_error(fit: OptimizeResult, poses: float) -> float:
-    """Standard error of log f from the curvature of the fit and its residuals, for that many poses of their own."""
-    information = fit.jac.T @ fit.jac
-    if not np.linalg.cond(information) < 1e12:
-        return math.inf
-    of_one = _deviation(fit) * math.sqrt(np.linalg.inv(information)[0, 0] * len(fit.fun) / 2)
-    return of_one * math.hypot(1 / math.sqrt(max(1.0, poses)), _SHARED)
-
-
-def _jackknife_error(fit: OptimizeResult, a: np.ndarray, s: np.ndarray) -> float:
-    """Standard error of log f from fits that leave out an eighth of the time each: neighbouring frames are alike."""
-    blocks, scale = np.arange(len(a)) * _BLOCKS // len(a), _scale(fit)
-    left = [float(_refined(fit.x, a[blocks != b], s[blocks != b], scale).x[0]) for b in range(_BLOCKS)]
-    return math.sqrt((_BLOCKS - 1) * float(np.var(left)))
+    return min(NOISE, 2 * deviation(fit))

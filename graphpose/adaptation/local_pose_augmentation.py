@@ -3,7 +3,8 @@
     h  = [ (p_middle - p_root) / size ; n ]              n ~ N(0, I), size = root mean square distance of the joints
     a        = ( f_a(p, n) - f_a(p, -n) ) / 2
     turns    = angle_max  a / sqrt(1 + |a|^2)            one rotation vector a bone, its length below angle_max
-    ratios   = exp( z log high )  or  exp( -z log low )  z = tanh(f_l(h)), mean of both sides; by the sign of z
+    e_j      = exp( z log high )  or  exp( -z log low )  z = tanh(f_l(h)), mean of both sides; by the sign of z
+    ratios   = e (sum of |b_j|) / (sum of e_j |b_j|)     b: bones of the middle frame; the sum of their lengths stays
     rotation = rotation_max tanh( f_r(h) + spread * n_1..3 )
     pose     = transform_pose(pose, turns, ratios, rotation)
 
@@ -14,8 +15,10 @@ discriminators (`adversarial_losses.py`, `pose_discriminators.py`). Our reading:
 statistics that mix poses, nothing to freeze, batches of one); last layers that start near zero, so that training begins close to
 the source poses (not at zero: two noises would give one change and the diversity loss would have no gradient); the rotation gets
 noise directly, so that it is spread from the first step on; turns are odd in the noise, so that opposite noise undoes them and
-the mean pose stays that of the source: otherwise the tilt of the target's cameras is learned as people who lean; mirror partners
-that leave one joint (both hips, both shoulders) share a turn, the mean of both, since pelvis and shoulder girdle hardly bend.
+the mean pose stays that of the source: otherwise the tilt of the target's cameras is learned as people who lean; the sum of all bone
+lengths stays, because no discriminator can see size in an image and a generator that is free to change it drifts, which the lifter
+learns as the size of people; mirror partners that leave one joint (both hips, both shoulders) share a turn, the mean of both, since
+pelvis and shoulder girdle hardly bend.
 
 Shapes: pose `[B, T, J, 3]` in camera space, metres; turns `[B, J, 3]`, ratios `[B, J]`, rotation `[B, 3]`.
 
@@ -30,7 +33,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from graphpose.adaptation.pose_transform import symmetric, transform_pose
+from graphpose.adaptation.pose_transform import allowed_ratios, symmetric, transform_pose
 from graphpose.errors import ConfigError, DataError
 from graphpose.nn.linear import Linear
 from graphpose.skeleton import Limits, Skeleton
@@ -39,6 +42,7 @@ __all__ = ["Augmented", "LocalPoseAugmentation"]
 
 _START = 0.1  # of the usual size of the last layers
 _SPREAD = 0.5
+_ROUNDS = 5
 
 
 class Augmented(NamedTuple):
@@ -131,9 +135,20 @@ class LocalPoseAugmentation(nn.Module):
         turns = 0.5 * (turns + turns.index_select(1, self.girdle))
         turns = self.angle * turns / (1 + turns.square().sum(-1, keepdim=True)).sqrt()
         z = symmetric(self.scaling(h), self.skeleton).tanh()
-        ratios = torch.where(z > 0, z * self.high, -z * self.low).exp()
+        ratios = self._same_size(pose, torch.where(z > 0, z * self.high, -z * self.low).exp())
         rotation = self.largest * (self.spinning(h) + self.spread * noise[:, :3]).tanh()
         return Augmented(transform_pose(pose, self.skeleton, turns, ratios, rotation), turns, ratios, rotation)
+
+    def _same_size(self, pose: Tensor, ratios: Tensor) -> Tensor:
+        """Ratios `[B, J]` by one factor a pose, so that its bones (`pose [B, T, J, 3]`) keep the sum of their lengths; within limits."""
+        middle = pose[:, pose.shape[1] // 2]
+        parents = [p if p >= 0 else j for j, p in enumerate(self.skeleton.parents)]
+        lengths = torch.linalg.vector_norm((middle - middle[:, parents]).detach(), dim=-1)
+        lengths = lengths + 1e-6  # a pose that is one point keeps its size whatever the ratios
+        for _ in range(_ROUNDS):  # those at their limits leave the rest to the others
+            factor = lengths.sum(-1) / (ratios * lengths).sum(-1)
+            ratios = allowed_ratios(ratios * factor[:, None], self.skeleton)
+        return ratios
 
     def _posture(self, pose: Tensor) -> Tensor:
         """`[B, 3 J]`: the middle frame relative to the root, without its size."""

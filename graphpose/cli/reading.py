@@ -9,11 +9,11 @@ from jsonargparse import ArgumentParser, Namespace
 
 __all__ = ["add_reading", "is_store", "reading_options"]
 
-_OPTIONS = ("scale", "fps", "markers", "up", "allow_truncated", "subjects", "annotation")
+_OPTIONS = ("scale", "fps", "markers", "up", "allow_truncated", "subjects", "annotation", "image_size")
 
 
 def add_reading(parser: ArgumentParser) -> None:
-    """Unit, rate, markers, up axis, truncated files, subjects and annotation."""
+    """Unit, rate, markers, up axis, truncated files, subjects, annotation and size of the picture."""
     parser.add_argument("--scale", type=float, help="metres per unit of the files (default: the format's own)")
     parser.add_argument("--fps", type=float, help="frames per second, in place of what the files say")
     parser.add_argument("--markers", type=str, help="YAML table of the points that make up each joint (c3d, csv, trc)")
@@ -29,6 +29,11 @@ def add_reading(parser: ArgumentParser) -> None:
         "--subjects", type=str, help="only these, with commas between (human36m, humaneva, mpi_inf_3dhp)"
     )
     parser.add_argument("--annotation", type=str, help="univ_annot3 or annot3 (mpi_inf_3dhp)")
+    parser.add_argument(
+        "--image_size",
+        type=str,
+        help="width and height of the video in pixels, such as 1920x1080 (openpose, coco_results, mmpose)",
+    )
 
 
 def reading_options(args: Namespace, *more: str) -> dict[str, Any]:

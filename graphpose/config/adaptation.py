@@ -29,9 +29,10 @@ class TargetConfig:
         focal: focal length of cameras that the files do not tell, in normalised screen units; null: see `view_angle`.
         view_angle: their horizontal field of view in degrees, in place of `focal`. Where both are null, the focal length is estimated
             from the keypoints.
-        recorded_fps: frames per second of the files, in place of what they say.
+        recorded_fps: frames per second of the files, in place of what they say; needed for files of 2D detectors, which say nothing.
         name_pattern: as in `DataConfig`.
-        reader_options: as in `DataConfig`.
+        reader_options: as in `DataConfig`; for files of 2D detectors `{image_size: 1920x1080}`, and `keypoint_skeleton` where the
+            number of keypoints does not tell whose joints they are.
     """
 
     paths: list[str] = field(default_factory=list)
@@ -102,7 +103,7 @@ class AugmentationConfig:
     plausibility: float = 1.0
     likeness: float = 1.0
     diversity: float = 0.02
-    hardness: float = 0.1
+    hardness: float = 0.0
     wanted_hardness: float = 1.5
     samples_every: int = 200
 

@@ -88,6 +88,8 @@ class RunConfig:
         strategy: Lightning's strategy for several devices, e.g. "ddp".
         seed: of everything that is drawn.
         log_every: steps between two lines of the logs.
+        save_every: steps between two saves of `last.ckpt` within an epoch: as many as a run that is killed can lose. A save writes
+            the weights and the two numbers that AdamW keeps of each.
         keep_every: steps between two checkpoints that are all kept, in the folder `steps` of the run, from step 0 on; null keeps the
             best and the last alone.
         deterministic: only algorithms that give the same result each time.
@@ -107,6 +109,7 @@ class RunConfig:
     strategy: str = "auto"
     seed: int = 0
     log_every: int = 50
+    save_every: int = 100
     keep_every: int | None = None
     deterministic: bool = True
     output: str = "runs/train"
@@ -126,7 +129,8 @@ class RunConfig:
         require(self.devices == "auto" or self.devices >= 1, "devices", 'at least 1, or "auto"', self.devices)
         require(self.nodes >= 1, "nodes", "at least 1", self.nodes)
         require(0 <= self.seed < 2**32, "seed", "a whole number in [0, 2^32)", self.seed)
-        require(self.log_every >= 1, "log_every", "at least 1", self.log_every)
+        for name in ("log_every", "save_every"):
+            require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
         require(bool(self.output), "output", "the path of a folder", self.output)
 
 

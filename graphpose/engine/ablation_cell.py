@@ -44,6 +44,7 @@ _ANYWHERE = (
     "run.accelerator",
     "run.strategy",
     "run.log_every",
+    "run.save_every",
     "run.keep_every",
     "run.imports",
     "data.workers",

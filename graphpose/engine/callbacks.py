@@ -1,4 +1,4 @@
-"""What happens beside the training steps: weights worth keeping, and a Ctrl-C that loses nothing."""
+"""What happens beside the training steps: weights worth keeping, a Ctrl-C that loses nothing, a kill that loses few steps."""
 
 from __future__ import annotations
 
@@ -105,29 +105,41 @@ class KeepWeights(Callback):
 
 
 class LastCheckpoint(Checkpoint):
-    """Writes `last.ckpt` after each epoch, ends the training after `max_steps`, and writes it there too.
+    """Writes `last.ckpt` after each epoch, and when `every` steps went by without; ends the training after `max_steps`, and writes
+    it there too.
+
+    A run that is killed so goes on at most `every` steps before. No step is saved twice: the steps are counted from the last save,
+    the last step of an epoch is left to the save after its validation, and validation itself takes no steps.
 
     Lightning's own `max_steps` counts the epoch that it cuts as ended: a run made longer would skip the batches left in it.
     Here the checkpoint is written before the epoch is left, and the longer run equals one that was never stopped.
     """
 
-    def __init__(self, folder: Path, max_steps: int | None) -> None:
+    def __init__(self, folder: Path, max_steps: int | None, every: int) -> None:
         self.path = folder / "last.ckpt"
         self.max_steps = math.inf if max_steps is None else max_steps
+        self.every = every
+        self.saved_step = 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.saved_step = trainer.global_step
         if trainer.global_step >= self.max_steps:
             trainer.should_stop = True
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        if trainer.global_step >= self.max_steps:
+        ended = trainer.global_step >= self.max_steps
+        if ended:
             trainer.should_stop = True
-            if not _at_epoch_end(trainer):
-                trainer.save_checkpoint(self.path)
+        if (ended or trainer.global_step - self.saved_step >= self.every) and not _at_epoch_end(trainer):
+            self._save(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if _at_epoch_end(trainer):
-            trainer.save_checkpoint(self.path)
+            self._save(trainer)
+
+    def _save(self, trainer: L.Trainer) -> None:
+        trainer.save_checkpoint(self.path)
+        self.saved_step = trainer.global_step
 
 
 def _at_epoch_end(trainer: L.Trainer) -> bool:

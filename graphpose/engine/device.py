@@ -8,10 +8,11 @@ import itertools
 import torch
 from torch import nn
 
+from graphpose.engine.allocator import keep_freed_memory
 from graphpose.errors import ConfigError
 from graphpose.nn.memory import gibibytes, machine_memory
 
-__all__ = ["autocast", "pick_device", "place_of", "require_training_memory"]
+__all__ = ["autocast", "pick_device", "place_of", "prepare_training"]
 
 _MIXED = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}
 
@@ -46,16 +47,22 @@ def autocast(precision: str, device: torch.device) -> contextlib.AbstractContext
     return contextlib.nullcontext()
 
 
-def require_training_memory(model: nn.Module, device: torch.device) -> None:
-    """Refuses to train on the CPU what cannot fit: weights, their gradients and AdamW's two moments, and the buffers.
+def prepare_training(model: nn.Module, accelerator: str) -> None:
+    """Refuses to train where it cannot be done; on a CPU, keeps freed memory for the steps (`allocator.py`).
+
+    What has to fit on a CPU are the weights, their gradients and AdamW's two moments, and the buffers.
 
     Raises:
-        ConfigError: they exceed the memory of the machine (which would end the process without a word).
+        ConfigError: a device that this machine does not have, or they exceed the memory of the machine (which would end the
+            process without a word).
     """
+    if pick_device(accelerator).type != "cpu":
+        return
     weights = sum(weight.numel() * weight.element_size() for weight in model.parameters())
     needed, memory = 4 * weights + sum(buffer.nbytes for buffer in model.buffers()), machine_memory()
-    if device.type == "cpu" and memory is not None and needed > memory:
+    if memory is not None and needed > memory:
         raise ConfigError(
             f"{type(model).__name__}: weights, gradients and optimiser need {gibibytes(needed)} to train, this machine has "
             f"{gibibytes(memory)}: use a smaller model or shorter windows (data.frames)"
         )
+    keep_freed_memory()

@@ -3,7 +3,8 @@
 folder/config.yaml          the resolved settings
 folder/best.safetensors     weights with the lowest validation MPJPE (the last ones when nothing validates)
 folder/last.safetensors     weights at the end
-folder/last.ckpt            everything needed to go on (`resume`), written after each epoch and on Ctrl-C
+folder/last.ckpt            everything needed to go on (`resume`), written after each epoch, within it every
+                            `run.save_every` steps, and on Ctrl-C
 folder/logs/version_N       metrics.csv and TensorBoard events; each resumed part has a version of its own
 """
 
@@ -37,7 +38,9 @@ from graphpose.engine.callbacks import (
 from graphpose.engine.lifting_module import LiftingModule
 from graphpose.engine.progress import ProgressBar, ProgressLines
 from graphpose.engine.step_times import StepTimes
+from graphpose.engine.whole_checkpoint import WholeCheckpoint
 from graphpose.errors import CheckpointError, ConfigError
+from graphpose.formats._atomic import replacing
 
 __all__ = ["ResumePoint", "RunResult", "fit", "run_folder"]
 
@@ -49,8 +52,7 @@ class RunResult:
     """What a training left behind.
 
     Attributes:
-        folder: the run folder.
-        best, last: checkpoints that `graphpose.load` reads.
+        folder: the run folder; `best` and `last` are checkpoints in it, which `graphpose.load` reads.
         metrics: the last logged figures (`train/loss`, `val/mpjpe` in mm, …).
         steps: optimiser steps done in all.
         at_end: for a resumed run that has nothing to go on with, its limits reached already, one line that says so; nothing
@@ -59,12 +61,20 @@ class RunResult:
     """
 
     folder: Path
-    best: Path
-    last: Path
     metrics: dict[str, float]
     steps: int
     at_end: str = ""
     main_process: bool = True
+
+    @property
+    def best(self) -> Path:
+        """The weights with the lowest validation MPJPE, or the last ones when nothing validates."""
+        return self.folder / "best.safetensors"
+
+    @property
+    def last(self) -> Path:
+        """The weights at the end."""
+        return self.folder / "last.safetensors"
 
 
 @dataclass(frozen=True)
@@ -115,9 +125,10 @@ def fit(
         trainer = _trainer(run, folder, own, validates="val" in data.windows, progress=progress)
         if trainer.is_global_zero:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "config.yaml").write_text(
-                yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True, width=120), encoding="utf-8"
-            )
+            text = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True, width=120)
+            # replaced as a whole: a resumed run that is killed here can still be resumed
+            with replacing(folder / "config.yaml") as draft:
+                draft.write_text(text, encoding="utf-8")
         name, size = type(module.model).__name__, sum(p.numel() for p in module.model.parameters())
         log.info("%s: %d parameters -> %s", name, size, folder)
         try:
@@ -130,20 +141,13 @@ def fit(
             trainer.validate(module, data.val_dataloader(), verbose=False)
         keep.finish(trainer, module)
     metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-    return RunResult(
-        folder,
-        folder / "best.safetensors",
-        folder / "last.safetensors",
-        metrics,
-        int(trainer.global_step),
-        main_process=trainer.is_global_zero,
-    )
+    return RunResult(folder, metrics, int(trainer.global_step), main_process=trainer.is_global_zero)
 
 
 def _trainer(
     run: RunConfig, folder: Path, own: list[Callback], *, validates: bool, progress: bool | Literal["lines"]
 ) -> L.Trainer:
-    callbacks: list[Callback] = [*own, LastCheckpoint(folder, run.max_steps)]
+    callbacks: list[Callback] = [*own, LastCheckpoint(folder, run.max_steps, run.save_every)]
     if run.patience is not None:
         if not validates:
             raise ConfigError("run.patience: early stopping needs validation clips; set data.split.val")
@@ -167,6 +171,7 @@ def _trainer(
             limit_val_batches=1.0 if validates else 0,
             logger=[CSVLogger(folder, "logs", version), TensorBoardLogger(folder, "logs", version)],
             callbacks=callbacks,
+            plugins=[WholeCheckpoint()],
             enable_progress_bar=progress is True,
             enable_model_summary=False,
             num_sanity_val_steps=0,

@@ -15,9 +15,8 @@ import torch
 
 from graphpose.config import TrainConfig
 from graphpose.datasets import PoseDataModule, absolute_places
-from graphpose.engine.allocator import keep_freed_memory
 from graphpose.engine.closed_form import ClosedForm, already_solved, solve
-from graphpose.engine.device import pick_device, require_training_memory
+from graphpose.engine.device import prepare_training
 from graphpose.engine.fitting import RunResult, fit, run_folder
 from graphpose.engine.lifting_module import LiftingModule
 from graphpose.engine.run_end import finished
@@ -54,10 +53,10 @@ def train(
     if resume is not None:
         folder = Path(resume) if Path(resume).is_dir() else Path(resume).parent
         if (solved := already_solved(folder)) is not None:
-            return RunResult(folder, folder / "best.safetensors", folder / "last.safetensors", *solved)
+            return RunResult(folder, *solved)
     folder, point = run_folder(config.run, resume)
     if point is not None and (done := finished(folder, point.content, config.run)) is not None:
-        return RunResult(folder, folder / "best.safetensors", folder / "last.safetensors", *done)
+        return RunResult(folder, *done)
     if point is None and already_solved(folder) is not None:
         raise ConfigError(f"{folder} holds a run already: give another run.output")
     data = PoseDataModule(config.data, clips=clips, seed=config.run.seed)
@@ -70,14 +69,11 @@ def train(
         data.skeleton,
         **{"frames": config.data.frames, "in_features": 3 if config.data.confidence else 2, **config.model.options},
     )
-    device = pick_device(config.run.accelerator)
-    require_training_memory(model, device)
-    if device.type == "cpu":
-        keep_freed_memory()
+    prepare_training(model, config.run.accelerator)
     resolved = replace(config, data=absolute_places(config.data), run=replace(config.run, output=str(folder)))
     if isinstance(model, ClosedForm):
         metrics = solve(model, resolved, data, folder, progress=progress is True)
-        return RunResult(folder, folder / "best.safetensors", folder / "last.safetensors", metrics, steps=0)
+        return RunResult(folder, metrics, steps=0)
     module = LiftingModule(model, config.optim, config.run.seed, config.run.log_every, config.run.max_steps)
     return fit(
         module,

@@ -61,9 +61,11 @@ def make_plan(
     """
     out = Path(out)
     entry = _format(out, to)
-    pairs = list({file: root for source in sources for file, root in _files(Path(source))}.items())  # each file once
+    roots = {file: root for source in sources for file, root in _files(Path(source))}  # each file once
+    pairs = [(file, roots[file]) for file in expand(list(roots))]
     if _is_file(out, entry):
-        if len(pairs) != 1 or Path(sources[0]).is_dir():
+        # a folder of frames is one clip; of any other folder, the file that is in it today may have others beside it tomorrow
+        if len(pairs) != 1 or (Path(sources[0]).is_dir() and find_format(pairs[0][0]).sequence is None):
             raise ConfigError(
                 f"{out}: expected one file to convert to a file (got {len(pairs)} files); give a folder as OUT and --to"
             )

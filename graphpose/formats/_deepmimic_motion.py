@@ -14,7 +14,6 @@ ACM Transactions on Graphics 37(4), 2018.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from graphpose.errors import FormatError
-from graphpose.formats._text import load_text
+from graphpose.formats._json_text import load_json
 
 __all__ = [
     "COLUMNS",
@@ -98,12 +97,7 @@ def load_motion(path: str | Path) -> Motion:
     frame has not 44 finite numbers, a duration that is not positive, or a quaternion of length zero.
     """
     path = Path(path)
-    try:
-        content = json.loads(load_text(path))
-    except json.JSONDecodeError as error:
-        raise FormatError(path, f"expected JSON (got: {error.msg})", line=error.lineno) from error
-    except (RecursionError, ValueError) as error:  # thousands of brackets, or of digits
-        raise FormatError(path, f"expected JSON of a motion (got: {error})") from error
+    content = load_json(path, "a motion")
     frames = content.get("Frames") if isinstance(content, dict) else None
     if not isinstance(frames, list) or len(frames) < 2:
         raise FormatError(path, 'expected a JSON object with a list "Frames" of at least 2 frames (got none)')

@@ -24,15 +24,15 @@ def compile_pattern(pattern: str | None) -> re.Pattern[str] | None:
     return compiled
 
 
-def label(clip: MotionClip, path: Path, pattern: re.Pattern[str] | None) -> MotionClip:
+def label(clip: MotionClip, path: Path, pattern: re.Pattern[str] | None, *, alone: bool = False) -> MotionClip:
     """The clip with the pattern's groups: `subject` and `action` as such, all others as tags.
 
-    The pattern is searched in the clip's own name where the file holds several clips, else in the path with forward
-    slashes.
+    The pattern is searched in the clip's own name where the file holds several clips, else (`alone`: its format never
+    does) in the path with forward slashes.
     """
     if pattern is None:
         return clip
-    text = path.as_posix() if clip.name == path.stem else clip.name
+    text = path.as_posix() if alone or clip.name == path.stem else clip.name
     match = pattern.search(text)
     if match is None:
         raise FormatError(path, f"name_pattern {pattern.pattern!r} does not match {text!r}")

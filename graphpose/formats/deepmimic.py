@@ -22,6 +22,7 @@ from graphpose.formats._deepmimic_motion import (
     rotation_matrices,
     to_our_axes,
 )
+from graphpose.formats._json_text import head_of
 from graphpose.formats.plausibility import warn_if_implausible
 from graphpose.formats.registry import Format
 from graphpose.motion.clip import MotionClip
@@ -86,12 +87,8 @@ def _rate(motion: Motion) -> tuple[float, bool]:
 
 def recognizes(path: Path) -> bool:
     """Whether a text file is a JSON object with "Frames" near its beginning."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(4096)
-    except OSError:
-        return False
-    return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and b'"Frames"' in head
+    head = head_of(path)
+    return head.startswith(b"{") and b'"Frames"' in head
 
 
 FORMAT = Format(

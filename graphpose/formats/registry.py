@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import pkgutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from os import PathLike
@@ -47,6 +47,8 @@ class Format:
         keeps: what a written file holds of a clip, by which conversions say what is lost: of "positions", "keypoints",
             "confidence", "rotations", "bones" (who is whose parent), "camera" and "labels".
         single: whether a file holds one clip, so that where a conversion writes it is known before reading it.
+        sequence: of formats that write a file a frame: what the files of one clip have in common. Reading one of them reads
+            them all, and of several that are given or found in a folder the first stands for the clip.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Format:
     common: bool = False
     keeps: tuple[str, ...] = ()
     single: bool = False
+    sequence: Callable[[Path], Hashable] | None = None
 
 
 @cache
@@ -126,7 +129,7 @@ def _read_file(
     entry = find_format(path)
     try:
         clips = entry.read(path, scale=scale, fps=fps, skeleton=skeleton, **options)
-        return [label(clip, path, pattern) for clip in clips]
+        return [label(clip, path, pattern, alone=entry.single) for clip in clips]
     except FormatError:
         raise
     except GraphposeError as fault:  # a skeleton or clip that cannot be: say which file holds it
@@ -154,7 +157,8 @@ def read(
             other groups become tags.
         options: those of the format, such as `allow_truncated=True` to keep the whole frames of a file that was cut
             short. npz: `nameless`, the skeleton of files without joints that have as many as it; unlike `skeleton` it
-            leaves all other files alone, so that it serves a folder of both.
+            leaves all other files alone, so that it serves a folder of both. 2D detections: `image_size`, "1920x1080" or
+            (1920, 1080), and `keypoint_skeleton`, whose joints the keypoints are where their number does not tell it.
 
     Raises `FormatError` with file and line when the file cannot be read as asked, or holds several clips. Warns
     `ImplausibleMotionWarning` when the person would have an impossible size or be pulled down faster than gravity does.
@@ -212,14 +216,31 @@ def expand(paths: PathOrPaths) -> list[Path]:
     """The files that `read_all` reads: those given, and the motion files in and below a folder, sorted; each once.
 
     A file that is given is kept whatever it is. Files in a folder whose suffix promises motion but which hold no clip
-    (npz without positions and keypoints) are left out with one line in the log. Raises `FormatError` for a folder
-    without a motion file, and when nothing is given.
+    (npz without positions and keypoints) are left out with one line in the log. Of the files of one clip, where a format
+    has a file a frame, the first is kept. Raises `FormatError` for a folder without a motion file, and when nothing is
+    given.
     """
     given = [paths] if isinstance(paths, (str, PathLike)) else list(paths)
-    files = list(dict.fromkeys(file for item in given for file in _expand(Path(item))))
+    found = dict.fromkeys(file for item in given for file in _expand(Path(item)))
+    first: dict[Hashable, Path] = {}
+    for file in found:
+        first.setdefault(_clip_of(file), file)
+    files = list(first.values())
     if not files:
         raise FormatError("(no path)", f"expected files or folders of {_suffixes()} (got none)")
     return files
+
+
+def _clip_of(file: Path) -> Hashable:
+    """What the files of one clip have in common where a clip is a file a frame; of all others the file itself."""
+    suffix = file.suffix.lower()
+    if not any(entry.sequence is not None and suffix in entry.suffixes for entry in available().values()):
+        return file
+    try:
+        sequence = find_format(file).sequence
+    except FormatError:  # of another kind: reading it reports the fault
+        return file
+    return file if sequence is None else sequence(file)
 
 
 def _expand(path: Path) -> list[Path]:

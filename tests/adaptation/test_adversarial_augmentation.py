@@ -17,7 +17,7 @@ from graphpose.config import AugmentationConfig
 from graphpose.skeleton import Skeleton
 
 H36M = Skeleton.load("h36m17")
-SMALL = AugmentationConfig(channels=16)
+SMALL = AugmentationConfig(channels=16, hardness=0.1)
 CAMERA = torch.tensor([1.5, 1.5, 0.0, 0.0])
 TERMS = ("plausibility", "likeness", "diversity", "hardness")
 

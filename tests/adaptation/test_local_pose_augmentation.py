@@ -60,6 +60,20 @@ def test_the_pose_is_what_the_change_makes_of_it() -> None:
     assert torch.equal(out.pose, transform_pose(pose, skeleton, out.turns, out.ratios, out.rotation))
 
 
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_bodies_keep_their_size_whatever_the_weights(name: str) -> None:
+    """The sum of their bone lengths: size cannot be seen in an image, so nothing would hold a generator that changes it."""
+    skeleton = Skeleton.load(name)
+    pose, generator = window(skeleton, 64, frames=1), wild(skeleton)
+    generator.scaling[-1].bias.fill_(0.7)  # longer, if it could
+    out = generator(pose)
+    parents = [p if p >= 0 else j for j, p in enumerate(skeleton.parents)]
+    before, after = ((p - p[:, :, parents]).norm(dim=-1).sum((1, 2)) for p in (pose, out.pose))
+    torch.testing.assert_close(after, before, rtol=0.02, atol=0)
+    assert float((out.ratios - 1).abs().max()) > 0.1
+
+
 def test_it_sees_the_middle_frame_relative_to_the_root_and_without_its_size() -> None:
     skeleton = Skeleton.load("h36m17")
     generator, noise = wild(skeleton), torch.randn(3, 8)

@@ -184,7 +184,10 @@ def test_every_setting_that_a_resumed_run_may_change_is_taken(calls: dict[str, A
         "data.workers": 1,
         "target.paths": ["c"],
         "target.mapping": "moved.yaml",
-        **{f"run.{name}": 2 for name in ("max_epochs", "max_steps", "patience", "log_every", "keep_every")},
+        **{
+            f"run.{name}": 2
+            for name in ("max_epochs", "max_steps", "patience", "log_every", "save_every", "keep_every")
+        },
         "run.accelerator": "cpu",
         "run.strategy": "ddp",
         "run.imports": ["json"],

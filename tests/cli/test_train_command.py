@@ -141,7 +141,10 @@ def test_every_setting_that_a_resumed_run_may_change_is_taken(engine: dict[str, 
         "data.skeleton": "moved.yaml",
         "data.mapping": "moved_to.yaml",
         "data.workers": 1,
-        **{f"run.{name}": 2 for name in ("max_epochs", "max_steps", "patience", "log_every", "keep_every")},
+        **{
+            f"run.{name}": 2
+            for name in ("max_epochs", "max_steps", "patience", "log_every", "save_every", "keep_every")
+        },
         "run.accelerator": "cpu",
         "run.strategy": "ddp",
         "run.imports": ["json"],

@@ -10,14 +10,23 @@ says where its clips lie now. What comes out is an ordinary checkpoint: evaluate
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Any
 
-from jsonargparse import ActionYesNo, ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace
 
-from graphpose.cli.imports import add_import, import_given, named_modules
-from graphpose.cli.parsing import UsageError, add_settings, given
+from graphpose.cli.imports import add_import, import_given
+from graphpose.cli.parsing import add_settings, given
+from graphpose.cli.run_folder import (
+    RUN_ON_RESUME,
+    add_progress,
+    add_recipe,
+    add_resume,
+    carry_out,
+    recorded_imports,
+    refuse_changes,
+    start_settings,
+    tell,
+)
 from graphpose.config import (
     AdaptConfig,
     AlignmentConfig,
@@ -52,24 +61,14 @@ ON_RESUME = (
     "data.workers",
     "target.paths",
     "target.mapping",
-    "run.max_epochs",
-    "run.max_steps",
-    "run.patience",
-    "run.accelerator",
-    "run.strategy",
-    "run.log_every",
-    "run.keep_every",
-    "run.imports",
+    *RUN_ON_RESUME,
 )
-"""What a resumed run may be told anew: how long, on which machine, and where the same files lie on it."""
+"""What a resumed run may be told anew, beside its length and machine: where the same files lie on it."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Everything of `AdaptConfig`, with shorthands for the most used."""
-    bundled = ", ".join(recipes("adaptations"))
-    parser.add_argument(
-        "--config", metavar="RECIPE", type=str, help=f"bundled recipe ({bundled}) or YAML file of settings"
-    )
+    add_recipe(parser, recipes("adaptations"))
     parser.add_argument("--checkpoint", metavar="FILE", type=str, help="the lifter to start from, a .safetensors file")
     parser.add_argument(
         "--source", metavar="PATH", type=str, help="short for --data.paths: clips with 3D; repeat for several"
@@ -77,25 +76,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--source_share", type=float, help="weight of the source's own windows in the loss (default: 0.5)"
     )
-    shown = ", ".join(f"--{name}" for name in ON_RESUME)
-    parser.add_argument(
-        "--resume",
-        metavar="RUN",
-        type=str,
-        help=f"run folder of an adaptation that stopped; only these can be given anew: {shown}",
-    )
-    parser.add_argument("--output", metavar="FOLDER", type=str, help="short for --run.output")
+    add_resume(parser, "an adaptation", ON_RESUME)
     parser.add_argument(
         "--sheet",
         metavar="FILE.png",
         type=str,
         help="draw the last poses that were made beside source and target (extra `viz`)",
     )
-    parser.add_argument(
-        "--progress",
-        action=ActionYesNo(yes_prefix="", no_prefix="no-"),
-        help="a progress bar, or with --no-progress nothing (default: a bar on a terminal, else a line for each epoch)",
-    )
+    add_progress(parser)
     add_import(parser)
     add_settings(parser, SECTIONS)
     for action in parser._actions:
@@ -105,34 +93,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def settings(args: Namespace) -> AdaptConfig:
     """The recipe, or the settings of the run that is resumed, with the options given in their place."""
-    resume = args.get("resume")
-    base = AdaptConfig()
-    if resume is not None:
-        _refuse_changes(args)
-        folder = Path(resume).parent if Path(resume).suffix == ".ckpt" else Path(resume)
-        kept = folder / "config.yaml"
-        if not kept.is_file():
-            raise ConfigError(f"{resume}: expected a run folder with a config.yaml to resume")
-        base = AdaptConfig.from_dict(merge(AdaptConfig.from_yaml(kept).to_dict(), {"run": {"output": str(folder)}}))
-    elif args.get("config") is not None:
-        base = AdaptConfig.from_yaml(args["config"])
-    values: dict[str, Any] = given(args, list(SECTIONS))
-    for name in ("checkpoint", "source_share"):
-        if args.get(name) is not None:
-            values[name] = args[name]
-    if modules := named_modules(args):
-        recorded = values.get("run", {}).get("imports", base.run.imports)
-        values = merge(values, {"run": {"imports": list(dict.fromkeys([*recorded, *modules]))}})
+    alone = ("checkpoint", "source_share")  # settings that stand in no section
+    if args.get("resume") is not None:
+        refuse_changes(args, SECTIONS, ON_RESUME, "config", *alone)
+    base = start_settings(args, AdaptConfig)
+    values = given(args, list(SECTIONS)) | {name: args[name] for name in alone if args.get(name) is not None}
+    values = recorded_imports(args, values, base)
     return AdaptConfig.from_dict(merge(base.to_dict(), values))
-
-
-def _refuse_changes(args: Namespace) -> None:
-    """Raises `UsageError` for settings beside --resume that would make it another run."""
-    own = [name for name, _ in args.items() if name.partition(".")[0] in SECTIONS]
-    own += [name for name in ("config", "checkpoint", "source_share") if args.get(name) is not None]
-    if refused := [name for name in own if name not in ON_RESUME]:
-        shown, allowed = (", ".join(f"--{name}" for name in names) for names in (refused, ON_RESUME))
-        raise UsageError(f"{shown}: a resumed run keeps its settings; only these can be given anew: {allowed}")
 
 
 def run(args: Namespace) -> None:
@@ -143,25 +110,15 @@ def run(args: Namespace) -> None:
     if sheet is not None:
         _check_sheet(sheet, config)
     from graphpose.adaptation import adapt
-    from graphpose.engine import TrainingInterrupted
 
-    progress = args.get("progress", True if sys.stdout.isatty() and sys.stderr.isatty() else "lines")
-    try:
-        result = adapt(config, resume=args.get("resume"), progress=progress)
-    except TrainingInterrupted as stop:
-        raise KeyboardInterrupt(str(stop)) from stop
+    result = carry_out(adapt, config, args)
     if not result.main_process:
         return
     if sheet is not None:
         _draw(sheet, Path(result.folder))
-    if result.at_end:
-        print(result.at_end)
-    else:
-        figures = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
-        print(f"run folder: {result.folder} ({figures})")
-        print(
-            f"next: graphpose evaluate {result.last} --data TARGET_WITH_3D, or graphpose predict {result.last} KEYPOINTS"
-        )
+    tell(
+        result, f"graphpose evaluate {result.last} --data TARGET_WITH_3D, or graphpose predict {result.last} KEYPOINTS"
+    )
     if sheet is not None:
         print(f"poses to look at: {sheet}")
 
