@@ -9,7 +9,9 @@ Each step takes a batch of source windows with their 3D and makes new windows of
     loss = s L(lift(x), y) + (1 - s) L(lift(x'), y'),     s = source_share
 
 The lifter has no more parameters than before; what learns beside it is left behind. Of the target only 2D keypoints are there.
-Every draw follows from (seed, step), so a resumed run repeats the uninterrupted one.
+Every draw follows from (seed, step), so a resumed run repeats the uninterrupted one. New windows are made in the precision of the
+batch, mixed precision is for the lifter alone. Windows in which a joint would come nearer to the camera than `NEAREST`, or behind
+it, are left out of the step.
 """
 
 from __future__ import annotations
@@ -27,15 +29,17 @@ from graphpose.adaptation.source_intrinsics import fit_intrinsics
 from graphpose.adaptation.target_keypoints import TargetKeypoints, TargetWindows
 from graphpose.config import AdaptConfig, DataConfig
 from graphpose.datasets import flip_points
+from graphpose.datasets.views import NEAREST
 from graphpose.engine.lifting_module import LiftingModule
+from graphpose.errors import DataError
 from graphpose.graph import grids
 from graphpose.models import Lifter
 from graphpose.nn.modes import evaluating
 
 __all__ = ["AdaptationModule"]
 
-NEAREST = 0.3
-"""Metres; windows in which a joint would come closer to the camera, or behind it, are left out of the step."""
+_PATIENCE = 50
+"""Steps in a row without a single window that can be seen, after which there is no point in going on."""
 
 
 class AdaptationModule(LiftingModule):
@@ -71,15 +75,24 @@ class AdaptationModule(LiftingModule):
         self.flip = data.flip and bool(model.skeleton.pairs)
         self.register_buffer("mirror", torch.from_numpy(model.skeleton.mirror.copy()), persistent=False)
         enabled = config.augmentation.enabled
-        self.augmentation = AdversarialAugmentation(model.skeleton, config.augmentation) if enabled else None
+        self.augmentation = AdversarialAugmentation(model.skeleton, config.resolved_augmentation()) if enabled else None
         self._saved_optimisers: dict[str, Any] = {}
         self.sample: dict[str, Tensor] = {}
+        self._barren = 0
 
     def training_step(self, batch: Any, batch_idx: int) -> Tensor:
         [group] = grids(batch)
         x, y = self._window(batch, group)
         pose = y + batch.root.to(y.dtype).view(*y.shape[:2], 1, 3)
-        new_x, new_y = self._new_windows(batch, x, pose)
+        with torch.autocast(x.device.type, enabled=False):
+            new_x, new_y = self._new_windows(batch, x, pose)
+        self._barren = 0 if len(new_x) else self._barren + 1
+        if self._barren == _PATIENCE:
+            raise DataError(
+                f"in {_PATIENCE} steps no pose of the source could be put in the place of the target's people: with the target's "
+                f"focal length and box sizes all come nearer to the camera than {NEAREST:g} m, or their cameras are not known; "
+                "check the focal length (target.focal, target.view_angle) and the units of both sides (data.scale)"
+            )
         share = self.config.source_share
         # a step in which no new window can be seen learns from the source alone
         shares = {"source": share if len(new_x) else 1.0, "adapted": (1.0 - share) * bool(len(new_x))}
@@ -107,18 +120,24 @@ class AdaptationModule(LiftingModule):
         level = changed = self._tilted(pose, -before)
         if self.augmentation is not None:
             settings = self.config.augmentation
-            with torch.autocast(pose.device.type, enabled=False):
-                if self.global_step % settings.every == 0:
-                    self._learn(x, pose, level, after, batch)
-                if self.global_step >= settings.warmup_steps:
-                    changed = self.augmentation(level.float()).to(pose.dtype)
+            if self.global_step % settings.every == 0:
+                self._learn(x, pose, level, after, batch)
+            if self.global_step >= settings.warmup_steps:
+                changed = self.augmentation(level)
         placed = self._place(self._tilted(changed, after), drawn)
         keypoints = project(placed, drawn.intrinsics[:, None])  # NaN behind the camera; such windows are left out
+        certain = self._certain(drawn, x.shape[-1] - 2).to(keypoints)
         if self.noise:
-            keypoints = keypoints + self.noise * torch.randn_like(keypoints)
+            e = torch.randn_like(keypoints)
+            keypoints = keypoints + self.noise * e
+            certain = certain * torch.exp(-0.5 * e.square().sum(-1, keepdim=True))  # as in the source's windows
         keypoints = torch.where(drawn.visible[..., None], keypoints, 0.0)
-        keypoints = torch.cat([keypoints, self._certain(drawn, x.shape[-1] - 2).to(keypoints)], dim=-1)
-        self.sample = {"source": pose, "changed": placed, "keypoints": keypoints[..., :2], "target": drawn.keypoints}
+        keypoints = torch.cat([keypoints, certain], dim=-1)
+        target = (
+            drawn.keypoints if self.config.alignment.by != "none" else self._real(*x.shape[:2]).to(x.device).keypoints
+        )
+        upright = self._tilted(placed, -after)
+        self.sample = {"source": level, "changed": upright, "keypoints": keypoints[..., :2], "target": target}
         made = self._relative(placed)
         if self.flip:
             mirrored = torch.rand(len(x), 1, 1, 1, device=x.device) < 0.5
@@ -136,13 +155,15 @@ class AdaptationModule(LiftingModule):
 
     def _draw(self, x: Tensor, pose: Tensor, batch: Any) -> TargetWindows:
         """Windows of the target to take place and camera from; the source's own where nothing is aligned."""
-        by = self.config.alignment.by
-        if by != "none":
-            return self.target.draw(len(x), x.shape[1], usable=by == "frame").to(x.device)
+        if self.config.alignment.by != "none":
+            return self._real(*x.shape[:2]).to(x.device)
         visible = x.new_ones(x.shape[:3], dtype=torch.bool)
         if getattr(batch, "visible", None) is not None:
             visible = batch.visible.view(x.shape[:3])
         return TargetWindows(x[..., :2], visible, fit_intrinsics(pose, x, visible))
+
+    def _real(self, count: int, frames: int) -> TargetWindows:
+        return self.target.draw(count, frames, usable=self.config.alignment.by == "frame")
 
     def _place(self, pose: Tensor, drawn: TargetWindows) -> Tensor:
         """The poses where the drawn windows are."""
@@ -159,7 +180,16 @@ class AdaptationModule(LiftingModule):
     def _learn(self, x: Tensor, pose: Tensor, level: Tensor, after: Tensor, batch: Any) -> None:
         """A step of generator and discriminators."""
         assert self.augmentation is not None
-        drawn, real = self._draw(x, pose, batch), self.target.draw(len(x), x.shape[1]).to(x.device)
+        drawn, real = self._draw(x, pose, batch), self._real(*x.shape[:2]).to(x.device)
+        seen = drawn.intrinsics.isfinite().all(-1)  # a source window of few keypoints does not tell its camera
+        if not bool(seen.any()):
+            return
+        drawn, level, after = TargetWindows(*(values[seen] for values in drawn)), level[seen], after[seen]
+        keypoints, visible = real.keypoints[seen].to(pose), real.visible[seen]
+        if self.flip:  # source windows are mirrored as often
+            mirrored = torch.rand(len(keypoints), 1, 1, device=x.device) < 0.5
+            keypoints = torch.where(mirrored[..., None], flip_points(keypoints, self.mirror), keypoints)
+            visible = torch.where(mirrored, visible[..., self.mirror], visible)
 
         def see(changed: Tensor) -> Seen:
             return self._image(self._place(self._tilted(changed, after), drawn), drawn), drawn.visible
@@ -168,7 +198,7 @@ class AdaptationModule(LiftingModule):
             few = TargetWindows(*(values[: len(poses)] for values in drawn))
             return self._error(self._place(self._tilted(poses, after[: len(poses)]), few).to(x.dtype), few, x.shape[-1])
 
-        terms = self.augmentation.learn(level.float(), (real.keypoints.to(pose.device), real.visible), see, error)
+        terms = self.augmentation.learn(level, (keypoints, visible), see, error)
         if self.global_step % self.log_every == 0:
             self.log_dict({f"augment/{name}": value for name, value in terms.items()}, batch_size=len(x))
 

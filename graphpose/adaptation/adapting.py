@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ import lightning.pytorch as L
 import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
 
 from graphpose.adaptation.adaptation_module import AdaptationModule
 from graphpose.adaptation.camera_tilt import source_tilts, target_tilt
@@ -33,7 +35,7 @@ from graphpose.engine.device import prepare_training
 from graphpose.engine.evaluation import training_data
 from graphpose.engine.fitting import RunResult, fit, run_folder
 from graphpose.engine.run_end import finished
-from graphpose.errors import ConfigError
+from graphpose.errors import ConfigError, DataError
 from graphpose.formats._atomic import replacing
 from graphpose.models import Lifter, load, read_metadata
 from graphpose.models.registry import entry
@@ -62,13 +64,16 @@ def adapt(
         resume: a run folder (or its `last.ckpt`) to go on from; `config` says how far.
         source: clips with 3D to use in place of those of `config.data`.
         target: clips with keypoints to use in place of `config.target.paths`; their 3D, if any, is not looked at.
-        progress: as in `train`.
+        progress: as in `train`; but for False, a line on the error stream tells what was read of the target, its focal length and tilt.
 
     Raises:
         GraphposeError: whatever is wrong with settings, checkpoint or data, before anything is written; a target without a frame
             that can be used is a `DataError` that says why.
         TrainingInterrupted: Ctrl-C; the exception names the checkpoint that continues the run.
     """
+    for name, clips in (("source", source), ("target", target)):
+        if isinstance(clips, MotionClip):
+            raise DataError(f"{name}: expected a list of clips (got the clip {clips.name!r} alone); give {name}=[clip]")
     import_modules(config.run.imports)
     folder, point = run_folder(config.run, resume)
     if point is not None and (done := finished(folder, point.content, config.run, "adapt")) is not None:
@@ -79,20 +84,23 @@ def adapt(
     model.skeleton = with_limits(model.skeleton)
     if isinstance(model, ClosedForm):
         raise ConfigError(
-            f"{config.checkpoint}: {metadata['model']} is solved at once and does not learn step by step; adapt a lifter that does"
+            f"checkpoint: {config.checkpoint}: {metadata['model']} is solved at once and does not learn step by step; give --checkpoint "
+            "of a lifter that does"
         )
     settings = config.data_config(training_data(config.checkpoint, metadata["config"]))
     settings = _as_model(config, settings, model)
     data = PoseDataModule(settings, clips=_on_skeleton(settings, source, model), seed=config.run.seed)
     data.setup()
     keypoints = _target(config.target, target, model, _fps(data))
-    log.info("target: %r", keypoints)
-    tilt_of, tilt = _tilts(config, data, keypoints)
+    tilt_of, tilt, told = _tilts(config, data, keypoints)
+    told = f"{keypoints.focal_length()}; {told}"
+    _tell(f"target: {keypoints.content()}, {told}", progress)
     torch.manual_seed(config.run.seed)
     prepare_training(model, config.run.accelerator)
     places = absolute_places(settings)
     resolved = replace(
         config.with_data(places),
+        augmentation=config.resolved_augmentation(),
         checkpoint=str(Path(config.checkpoint).absolute()),
         target=replace(
             config.target,
@@ -111,11 +119,19 @@ def adapt(
         folder,
         settings=resolved.to_dict(),
         training=training.to_dict(),
-        statement=json.dumps(data.data_statement() | {"adapted_to": repr(keypoints)}),
+        statement=json.dumps(data.data_statement() | {"adapted_to": f"TargetKeypoints({keypoints.content()}), {told}"}),
         resume=point,
         callbacks=[KeepSamples(folder / "samples", config.augmentation.samples_every)],
         progress=progress,
     )
+
+
+@rank_zero_only
+def _tell(line: str, progress: bool | Literal["lines"]) -> None:
+    """Says once, of all processes, what was read, on the stream of the progress; nothing where that is off."""
+    log.info(line)
+    if progress is not False:
+        print(line, file=sys.stderr, flush=True)
 
 
 class KeepSamples(Callback):
@@ -151,14 +167,19 @@ def _as_model(config: AdaptConfig, settings: DataConfig, model: Lifter) -> DataC
         raise ConfigError(
             f"data.frames: expected {frames}, as the lifter was trained with (got {config.data['frames']})"
         )
-    return replace(settings, frames=frames, confidence=model.in_features == 3)
+    wanted = model.in_features == 3
+    if config.data.get("confidence", wanted) != wanted:
+        raise ConfigError(
+            f"data.confidence: expected {str(wanted).lower()}, as the lifter was trained with (got {config.data['confidence']})"
+        )
+    return replace(settings, frames=frames, confidence=wanted)
 
 
 def _on_skeleton(settings: DataConfig, source: Sequence[MotionClip] | None, model: Lifter) -> list[MotionClip]:
     """The source on the lifter's own skeleton."""
     if source is None and not settings.paths:
         raise ConfigError("data.paths: expected the source, clips with 3D; give --source FILE_OR_FOLDER")
-    return prepare_clips(settings, source, skeleton=model.skeleton)
+    return prepare_clips(settings, source, skeleton=model.skeleton, option="--source")
 
 
 def with_limits(skeleton: Skeleton) -> Skeleton:
@@ -191,7 +212,7 @@ def _target(config: TargetConfig, given: Sequence[MotionClip] | None, model: Lif
     if config.view_angle is not None:
         focal = focal_of_view(config.view_angle)
     return TargetKeypoints.from_clips(
-        prepare_clips(reading, given),
+        prepare_clips(reading, given, nameless=model.skeleton, section="target", option="--target"),
         model.skeleton,
         fps=fps,
         min_confidence=config.min_confidence,
@@ -202,20 +223,21 @@ def _target(config: TargetConfig, given: Sequence[MotionClip] | None, model: Lif
 
 def _tilts(
     config: AdaptConfig, data: PoseDataModule, target: TargetKeypoints
-) -> tuple[Callable[[torch.Tensor], torch.Tensor], float | None]:
-    """How far the cameras of numbered source windows look down, and how far the target's do; None for as far as they."""
+) -> tuple[Callable[[torch.Tensor], torch.Tensor], float | None, str]:
+    """How far the cameras of numbered source windows look down, how far the target's do (None: as far as they), and both in words."""
     wanted, windows = config.alignment.tilt, data.windows["train"]
     tilt: float | None = None
     if wanted != "source":
         tilt = target_tilt(target) if isinstance(wanted, str) else math.radians(wanted)
     tilts = source_tilts(windows, needed=tilt is not None)  # where it is not known, yaw is about the camera's own axis
-    shown = "as the source's" if tilt is None else f"{math.degrees(tilt):.1f} degrees"
-    log.info("tilt: source %.1f degrees on average, target %s", math.degrees(float(tilts.mean())), shown)
+    origin = "estimated" if isinstance(wanted, str) else "given"
+    shown = "as the source's" if tilt is None else f"{math.degrees(tilt):.1f} degrees ({origin})"
+    told = f"tilt {shown}, source {math.degrees(float(tilts.mean())):.1f} on average"
 
     def tilt_of(window: torch.Tensor) -> torch.Tensor:
         return tilts[torch.from_numpy(windows.table.rows(window.numpy())["track"].astype(np.int64))]
 
-    return tilt_of, tilt
+    return tilt_of, tilt, told
 
 
 def _without_data_options(model: ModelConfig) -> ModelConfig:

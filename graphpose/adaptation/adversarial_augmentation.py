@@ -6,7 +6,8 @@
 
 From the paper: generator, adversarial training against an anchor set, diversity as the aim. Our reading: the anchors of the poses
 are those of the source (no other 3D may be looked at) and those of the images the target's own 2D keypoints, which is what lets
-turned poses learn the tilt of the target's cameras. Both discriminators judge single frames, drawn from the windows.
+turned poses learn the tilt of the target's cameras. Both discriminators judge single frames, drawn from the windows. Of keypoints only
+those count that both of a pair show, or the gaps alone would tell which is real.
 
 Chai et al., "Global Adaptation meets Local Generalization", ICCV 2023; Gong et al., "PoseAug", CVPR 2021.
 """
@@ -50,6 +51,7 @@ class AdversarialAugmentation(nn.Module):
 
     def __init__(self, skeleton: Skeleton, config: AugmentationConfig) -> None:
         super().__init__()
+        assert config.rotation is not None, "it follows from the tilt: AdaptConfig.resolved_augmentation"
         self.config = config
         self.generator = LocalPoseAugmentation(
             skeleton, channels=config.channels, angle=config.angle, rotation=config.rotation
@@ -61,8 +63,8 @@ class AdversarialAugmentation(nn.Module):
     def forward(self, pose: Tensor) -> Tensor:
         """Changed poses `[B, T, J, 3]` for poses `[B, T, J, 3]` (metres, camera space); no gradient."""
         with torch.no_grad():
-            changed: Tensor = self.generator(pose).pose
-        return changed
+            changed: Tensor = self.generator(pose.to(self.generator.spread.dtype)).pose
+        return changed.to(pose.dtype)
 
     def learn(
         self,
@@ -85,9 +87,11 @@ class AdversarialAugmentation(nn.Module):
             The terms, detached, by name.
         """
         config, b = self.config, len(pose)
+        pose = pose.to(self.generator.spread.dtype)
         noise, other = self.generator.draw_noise(b), self.generator.draw_noise(b)
         changed = self.generator(pose, noise)
         keypoints, visible = see(changed.pose)
+        visible = visible & target[1]
         frames = torch.randint(pose.shape[1], (b, min(_FRAMES, pose.shape[1])), device=pose.device)
         terms = {}
         if config.plausibility:
@@ -95,7 +99,9 @@ class AdversarialAugmentation(nn.Module):
         if config.likeness:
             terms["likeness"] = generator_loss(self.keypoints(_frames(keypoints, frames), _frames(visible, frames)))
         if config.diversity:
-            terms["diversity"] = diversity_loss(changed, self.generator(pose, other), (noise, other))
+            terms["diversity"] = diversity_loss(
+                changed, self.generator(pose, other), (noise, other), self.generator.free
+            )
         if config.hardness and error is not None:
             with torch.no_grad():
                 easy = error(pose[:_WINDOWS])
@@ -108,7 +114,7 @@ class AdversarialAugmentation(nn.Module):
             found["poses"] = discriminator_loss(real, fake)
             self._descend("poses", self.poses, found["poses"])
         if config.likeness:
-            seen = self.keypoints(_frames(target[0], frames), _frames(target[1], frames))
+            seen = self.keypoints(_frames(target[0].to(pose), frames), _frames(visible, frames))
             made = self.keypoints(_frames(keypoints.detach(), frames), _frames(visible, frames))
             found["keypoints"] = discriminator_loss(seen, made)
             self._descend("keypoints", self.keypoints, found["keypoints"])

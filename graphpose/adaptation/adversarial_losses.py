@@ -16,6 +16,7 @@ batches, not single poses, because the loss of one pose says little.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -42,13 +43,19 @@ def generator_loss(fake: Tensor) -> Tensor:
     return 0.5 * (fake - 1).square().mean()
 
 
-def diversity_loss(first: Augmented, second: Augmented, noise: tuple[Tensor, Tensor] | None = None) -> Tensor:
-    """Small where two noises change the same poses differently: the mean over turns, log ratios and rotation.
+def diversity_loss(
+    first: Augmented,
+    second: Augmented,
+    noise: tuple[Tensor, Tensor] | None = None,
+    parts: Sequence[str] = ("turns", "ratios", "rotation"),
+) -> Tensor:
+    """Small where two noises change the same poses differently: the mean over turns, log ratios and rotation, 0 without any.
 
     Args:
         first, second: two changes of the same B poses; the poses themselves are not looked at.
         noise: `[B, K]` each, what they were made from. None: two independent draws, whose numbers are 2 / sqrt(pi) apart on
             average.
+        parts: those that count; one that cannot change would add its worst value throughout.
 
     |.| are mean absolute differences. At most 1 / 0.1, where the changes do not differ: there it must not outweigh all else.
 
@@ -62,12 +69,14 @@ def diversity_loss(first: Augmented, second: Augmented, noise: tuple[Tensor, Ten
     asked: Tensor | float = 2 / math.sqrt(math.pi)
     if noise is not None:
         asked = _apart(*noise).clamp(min=1e-6)
-    terms = [
-        _apart(first.turns, second.turns),
-        _apart(first.ratios.log(), second.ratios.log()),
-        _apart(first.rotation, second.rotation),
-    ]
-    return torch.stack([(1 / (apart / asked + 0.1)).mean() for apart in terms]).mean()
+    terms = {
+        "turns": _apart(first.turns, second.turns),
+        "ratios": _apart(first.ratios.log(), second.ratios.log()),
+        "rotation": _apart(first.rotation, second.rotation),
+    }
+    if not parts:
+        return 0.0 * terms["turns"].mean()
+    return torch.stack([(1 / (terms[part] / asked + 0.1)).mean() for part in parts]).mean()
 
 
 def _apart(first: Tensor, second: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ answer: people in one place, as in a single short clip, fit a whole range of til
     tilt = angle between the optical axis and the horizontal, positive looking down       up in camera space: (., -cos, -sin)
 
 Measured on some twenty motion capture clips together (Bandai-Namco, over 2000 frames), seen by cameras all around: 22.9 degrees for
-24.2 (2.8 m high, 4 m away), 2.3 for 2.3 (1.2 m, 5 m), 18.8 for 19.7 (3.5 m, 7 m). Of single clips of some seconds three in four are refused.
+24.2 (2.8 m high, 4 m away), 2.3 for 2.3 (1.2 m, 5 m), 18.8 for 19.7 (3.5 m, 7 m). Of single clips of some
+seconds three in four are refused.
 
 Ours; PoseDA leaves poses turned as the source's cameras saw them, and learns turns. One tilt is assumed for all of the target: one
 camera, or several set up alike.

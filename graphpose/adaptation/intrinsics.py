@@ -78,7 +78,7 @@ def estimate_focal(keypoints: Tensor, visible: Tensor, skeleton: Skeleton) -> fl
     if len(a) < _FEWEST:
         names = ", ".join(skeleton.joints[j] for j in feet + top)
         raise DataError(
-            f"expected at least {_FEWEST} frames in which {names} are visible to estimate the focal length (got {len(a)} of "
+            f"target: expected at least {_FEWEST} frames in which {names} are visible to estimate the focal length (got {len(a)} of "
             f"{len(keypoints)}); {_ASK}"
         )
     whole_frames = len(a)
@@ -93,13 +93,16 @@ def estimate_focal(keypoints: Tensor, visible: Tensor, skeleton: Skeleton) -> fl
     if not error <= _UNCERTAIN:
         about = f"about {100 * error:.0f} %" if error <= 1 else "over 100 %"
         raise DataError(
-            f"the keypoints do not tell the focal length (its standard error is {about} over {len(a)} frames): expected a camera that "
-            f"looks down or up at upright people at various distances; {_ASK}"
+            f"target: the keypoints do not tell the focal length (its standard error is {about} over {len(a)} frames): expected a camera "
+            f"that looks down or up at upright people at various distances; {_ASK}"
         )
     return float(np.exp(fit.x[0]))
 
 
-_ASK = "give target.focal, 1 / tan(field of view / 2), instead (focal_of_view)"
+_ASK = (
+    "give target.view_angle instead, the horizontal field of view in degrees (--target.view_angle 60), or target.focal, "
+    "f_pixels / (width / 2)"
+)
 
 
 def feet_and_top(skeleton: Skeleton) -> tuple[list[int], list[int]]:
@@ -112,7 +115,7 @@ def feet_and_top(skeleton: Skeleton) -> tuple[list[int], list[int]]:
     """
     if skeleton.rest is None:
         raise DataError(
-            f"skeleton {skeleton.name!r} has no rest pose, so its feet are not known and no focal length can be estimated; {_ASK}"
+            f"target: skeleton {skeleton.name!r} has no rest pose, so its feet are not known and no focal length can be estimated; {_ASK}"
         )
     height = skeleton.rest[:, 1]
     paired = skeleton.mirror != np.arange(len(skeleton))

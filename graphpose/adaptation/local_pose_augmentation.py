@@ -65,10 +65,14 @@ class LocalPoseAugmentation(nn.Module):
         angle: degrees that a bone turns at most, before limits.
         rotation: degrees of (pitch, yaw, roll) that the whole pose turns at most.
 
+    Attributes:
+        free: which of "turns", "ratios" and "rotation" can change at all.
+
     Raises:
         ConfigError: values outside the ranges that the message names.
     """
 
+    bones: Tensor
     girdle: Tensor
     low: Tensor
     high: Tensor
@@ -94,6 +98,13 @@ class LocalPoseAugmentation(nn.Module):
         self.spinning = _generator(inputs, channels, depth, 3)
         self.spread = nn.Parameter(torch.full((3,), _SPREAD))
         bounds = torch.from_numpy((skeleton.limits or Limits()).length_bounds(skeleton.joints)).float().log()
+        bones = torch.tensor([parent >= 0 for parent in skeleton.parents])
+        self.register_buffer("bones", bones, persistent=False)  # the root has none, so nothing of it changes
+        self.free = [
+            name
+            for name, able in (("turns", angle > 0), ("ratios", bool(bounds[bones].any())), ("rotation", any(rotation)))
+            if able
+        ]
         self.register_buffer("girdle", torch.tensor(_girdle(skeleton)), persistent=False)
         self.register_buffer("low", bounds[:, 0].contiguous(), persistent=False)
         self.register_buffer("high", bounds[:, 1].contiguous(), persistent=False)
@@ -133,8 +144,8 @@ class LocalPoseAugmentation(nn.Module):
         h, opposite = (torch.cat([posture, values], -1) for values in (noise, -noise))
         turns = 0.5 * (self.turning(h) - self.turning(opposite)).view(batch, joints, 3)
         turns = 0.5 * (turns + turns.index_select(1, self.girdle))
-        turns = self.angle * turns / (1 + turns.square().sum(-1, keepdim=True)).sqrt()
-        z = symmetric(self.scaling(h), self.skeleton).tanh()
+        turns = self.angle * turns / (1 + turns.square().sum(-1, keepdim=True)).sqrt() * self.bones[:, None]
+        z = symmetric(self.scaling(h), self.skeleton).tanh() * self.bones
         ratios = self._same_size(pose, torch.where(z > 0, z * self.high, -z * self.low).exp())
         rotation = self.largest * (self.spinning(h) + self.spread * noise[:, :3]).tanh()
         return Augmented(transform_pose(pose, self.skeleton, turns, ratios, rotation), turns, ratios, rotation)
@@ -148,7 +159,7 @@ class LocalPoseAugmentation(nn.Module):
         for _ in range(_ROUNDS):  # those at their limits leave the rest to the others
             factor = lengths.sum(-1) / (ratios * lengths).sum(-1)
             ratios = allowed_ratios(ratios * factor[:, None], self.skeleton)
-        return ratios
+        return torch.where(self.bones, ratios, 1.0)
 
     def _posture(self, pose: Tensor) -> Tensor:
         """`[B, 3 J]`: the middle frame relative to the root, without its size."""

@@ -60,7 +60,7 @@ class TargetKeypoints:
         keypoints: `[F, J, 2]`, 0 where missing; visible: `[F, J]`; usable: `[F]`; intrinsics: `[F, 4]`.
         lengths: frames of each clip.
         rates: frames a second of each clip.
-        estimated: the focal length that was estimated for clips without a camera, None where there was no need.
+        given, estimated: the focal length of clips without a camera, where it was given and where it was estimated; else None.
     """
 
     def __init__(
@@ -73,9 +73,10 @@ class TargetKeypoints:
         lengths: Sequence[int],
         rates: Sequence[float],
         *,
+        given: float | None = None,
         estimated: float | None = None,
     ) -> None:
-        self.skeleton, self.fps, self.estimated = skeleton, float(fps), estimated
+        self.skeleton, self.fps, self.given, self.estimated = skeleton, float(fps), given, estimated
         self.keypoints = torch.where(visible[..., None], keypoints, 0.0)
         self.visible, self.intrinsics = visible, intrinsics
         self.lengths, self.rates = tuple(lengths), tuple(rates)
@@ -138,9 +139,9 @@ class TargetKeypoints:
             cameras.append(_intrinsics(bare, view.camera, len(plane)))
             known.append(view.camera is not None)
         _check_usable(points, shown, skeleton, doubtful, min_confidence)
-        estimated = None
+        given = estimated = None
         if not all(known):
-            of_view = _known_focal(clips, known, focal)
+            of_view = given = _known_focal(clips, known, focal)
             if of_view is None:
                 unknown = [i for i, is_known in enumerate(known) if not is_known]
                 of_view = estimated = estimate_focal(
@@ -156,6 +157,7 @@ class TargetKeypoints:
             torch.cat(cameras),
             [len(rows) for rows in points],
             [clip.fps for clip in clips],
+            given=given,
             estimated=estimated,
         )
 
@@ -163,15 +165,31 @@ class TargetKeypoints:
         return len(self.keypoints)
 
     def __repr__(self) -> str:
+        focal = "" if self.estimated is None else f", focal length {self.estimated:.3g} estimated"
+        return f"TargetKeypoints({self.content()}{focal})"
+
+    def content(self) -> str:
+        """How much there is, on which skeleton and at which rate, and which joints are missing throughout, in words."""
         absent = [
             name for name, seen in zip(self.skeleton.joints, self.visible.any(0).tolist(), strict=True) if not seen
         ]
         missing = f", missing throughout: {', '.join(absent)}" if absent else ""
-        focal = "" if self.estimated is None else f", focal length {self.estimated:.3g} estimated"
         return (
-            f"TargetKeypoints({len(self.lengths)} clips, {len(self)} frames, {len(self._anchors)} usable, "
-            f"{self.skeleton.name} at {self.fps:g} fps{missing}{focal})"
+            f"{_clips(len(self.lengths))}, {len(self)} frames, {len(self._anchors)} usable, "
+            f"{self.skeleton.name} at {self.fps:g} fps{missing}"
         )
+
+    def focal_length(self) -> str:
+        """The focal length, in normalised screen units, and where it comes from, in words."""
+        seen, told = self.intrinsics[:, 0], []
+        for value, origin in ((self.given, "given"), (self.estimated, "estimated")):
+            if value is not None:
+                told.append(f"{value:.3g} ({origin})")
+                seen = seen[(seen - value).abs() > 1e-5]
+        if len(seen):
+            low, high = float(seen.min()), float(seen.max())
+            told.append((f"{low:.3g}" if high - low < 5e-4 * high else f"{low:.3g} to {high:.3g}") + " (of the files)")
+        return f"focal length {' and '.join(told)}"
 
     def draw(
         self, count: int, frames: int, generator: torch.Generator | None = None, *, usable: bool = False
@@ -205,6 +223,10 @@ class TargetKeypoints:
         return TargetWindows(self.keypoints[index], self.visible[index], self.intrinsics[index[:, frames // 2]])
 
 
+def _clips(count: int) -> str:
+    return f"{count} clip" if count == 1 else f"{count} clips"
+
+
 def _check_settings(fps: float, min_confidence: float, focal: float | str | None) -> None:
     if not (math.isfinite(fps) and fps > 0):
         raise ConfigError(f"target.fps: expected a rate above 0 (got {fps!r})")
@@ -219,12 +241,19 @@ def _keypoints_only(clip: MotionClip) -> MotionClip:
     """The clip's 2D, a new clip that never held the positions."""
     keypoints = clip.keypoints
     if keypoints is None:
+        file = f" ({clip.source})" if clip.source else ""
         raise DataError(
-            f"target clip {clip.name!r}: expected keypoints (got positions only); adaptation uses the target's 2D: detect it, or let "
-            "a camera see the clip (clip.seen_by)"
+            f"target clip {clip.name!r}{file}: expected keypoints (got positions only); adaptation uses the target's 2D: detect it, let "
+            "a camera see the clip (clip.seen_by), or take it out of the target"
         )
     return MotionClip(
-        clip.skeleton, clip.fps, keypoints=keypoints, confidence=clip.confidence, camera=clip.camera, name=clip.name
+        clip.skeleton,
+        clip.fps,
+        keypoints=keypoints,
+        confidence=clip.confidence,
+        camera=clip.camera,
+        name=clip.name,
+        source=clip.source,
     )
 
 
@@ -273,7 +302,7 @@ def _known_focal(clips: Sequence[MotionClip], known: Sequence[bool], focal: floa
     if focal is None:
         without = [clip.name for clip, is_known in zip(clips, known, strict=True) if not is_known]
         raise DataError(
-            f"target clip {without[0]!r} ({len(without)} of {len(clips)} clips) has no camera: expected target.focal in normalised "
+            f"target clip {without[0]!r} ({len(without)} of {_clips(len(clips))}) has no camera: expected target.focal in normalised "
             "screen units, 1 / tan(field of view / 2) (got none); give it, or 'estimate' to compute it from the keypoints"
         )
     return None if isinstance(focal, str) else float(focal)
@@ -318,9 +347,10 @@ def _check_usable(
         return
     told = ", ".join(f"{count} {reason}" for reason, count in counts.items() if count)
     absent = visible.numel() - int(visible.sum()) - doubtful
+    lower = "lower target.min_confidence, " if doubtful else ""
     raise DataError(
         f"target: expected frames that show the root {skeleton.joints[skeleton.root]!r} and at least {min(_JOINTS, len(skeleton))} "
-        f"joints of {skeleton.name!r} (got none: of {len(visible)} frames in {len(points)} clips {told}; of {visible.numel()} "
-        f"keypoints {absent} missing, {doubtful} below confidence {min_confidence:g}); lower target.min_confidence, give a "
+        f"joints of {skeleton.name!r} (got none: of {len(visible)} frames in {_clips(len(points))} {told}; of {visible.numel()} "
+        f"keypoints {absent} missing, {doubtful} below confidence {min_confidence:g}); {lower}give a "
         "mapping to the skeleton, or detect the keypoints again"
     )

@@ -1,8 +1,9 @@
 """What an adaptation made of source poses, to be looked at: they must be people, and seen as the target is.
 
 One column a window, its middle frame: the source pose from the front and from the side, the changed pose from the front and from the
-side (orthographic, camera axes, root in the middle, all at one scale), then the keypoints made of it and those of the target whose place
-they take, cut out of the picture around the same middle, all at one scale. What is missing or behind the camera is not drawn.
+side (orthographic, as a level camera would see them, root in the middle, all at one scale), then the keypoints made of it and those of
+the target whose place they take, cut out of the picture around the same middle, all at one scale. What is missing or behind the camera
+is not drawn.
 """
 
 from __future__ import annotations
@@ -70,6 +71,13 @@ def adaptation_sheet(samples: str | Path, path: str | Path, *, columns: int = 8,
             for spine in axes.spines.values():
                 spine.set(visible=seen, color=LIGHT["border"])
         grid[row][0].set_ylabel(label, fontsize=8, color=LIGHT["text"])
+    from matplotlib.lines import Line2D  # of an extra
+
+    told = f"{Path(samples).parent.parent.name}, step {int(Path(samples).stem)}" if Path(samples).stem.isdigit() else ""
+    marks = [Line2D([], [], color=LIGHT[side], linewidth=2, label=side) for side in ("left", "right") if skeleton.pairs]
+    figure.legend(
+        handles=marks, title=told, title_fontsize=8, loc="outside lower right", ncols=2, fontsize=8, frameon=False
+    )
     return write_png(figure, path, dpi)
 
 

@@ -32,10 +32,16 @@ class UsageError(Exception):
     """Words that are no valid command line; the message says what was expected."""
 
 
-def add_settings(parser: ArgumentParser, sections: Mapping[str, type], *, default: str = "%(default)s") -> None:
+def add_settings(
+    parser: ArgumentParser, sections: Mapping[str, type], *, defaults: Mapping[str, object] | None = None
+) -> None:
     """Gives `parser` one typed option a field of each config class, e.g. `--data.frames` for `{"data": DataConfig}`.
 
-    `default` is what the help says of an option that is left out, where that is not the value in the class.
+    Args:
+        parser: gets them.
+        sections: the config class of each section.
+        defaults: of a section, what holds where an option is left out and that is not the value in the class: settings of
+            that class, or words.
     """
     for section, config in sections.items():
         parser.add_class_arguments(config, section)
@@ -49,7 +55,18 @@ def add_settings(parser: ArgumentParser, sections: Mapping[str, type], *, defaul
         elif action.dest in groups:  # the option that reads a whole section from a file; --config does that
             action.help = argparse.SUPPRESS
         elif action.dest.partition(".")[0] in sections:
-            action.help = f"{action.help} (type: %(type)s, default: {default})"
+            action.help = f"{action.help} (type: %(type)s, default: {_default(action.dest, defaults or {})})"
+
+
+def _default(name: str, defaults: Mapping[str, object]) -> str:
+    """What the help says of an option that is left out, `%(default)s` for the value in its class."""
+    section, *path = name.split(".")
+    value = defaults.get(section, "%(default)s")
+    if isinstance(value, str):
+        return value
+    for key in path:
+        value = getattr(value, key)
+    return "null" if value is None else str(value)
 
 
 def given(args: Namespace, sections: Sequence[str]) -> dict[str, Any]:

@@ -103,8 +103,23 @@ def start_settings(args: Namespace, kind: type[Settings]) -> Settings:
         kept = folder / "config.yaml"
         if not kept.is_file():
             raise ConfigError(f"{resume}: expected a run folder with a config.yaml to resume")
+        _check_kind(str(resume), kept, kind)
         return kind.from_dict(merge(kind.from_yaml(kept).to_dict(), {"run": {"output": str(folder)}}))
     return kind() if args.get("config") is None else kind.from_yaml(args["config"])
+
+
+def _check_kind(resume: str, kept: Path, kind: type[Settings]) -> None:
+    """Raises for the run of another command, which only its own settings tell, and names that command."""
+    from graphpose.recipe_files import load_settings
+
+    values = load_settings(kept)
+    found = "adapt" if "alignment" in values else "train" if "model" in values else None
+    own = "adapt" if kind is AdaptConfig else "train"
+    if found not in (None, own):
+        what = "an adaptation" if found == "adapt" else "a training"
+        raise ConfigError(
+            f"{resume}: expected the run of graphpose {own}; this is {what}: graphpose {found} --resume {resume}"
+        )
 
 
 def recorded_imports(args: Namespace, values: dict[str, Any], base: TrainConfig | AdaptConfig) -> dict[str, Any]:
@@ -132,9 +147,14 @@ def tell(result: RunResult, then: str) -> None:
     if result.at_end:
         print(result.at_end)
         return
-    figures = ", ".join(f"{name} {value:.4g}" for name, value in result.metrics.items())
+    figures = ", ".join(f"{name} {result.metrics[name]:.4g}" for name in sorted(result.metrics) if _matters(name))
     print(f"run folder: {result.folder} ({figures})")
     print(f"next: {then}")
+
+
+def _matters(figure: str) -> bool:
+    """Whether a logged figure is one of the result: losses and validation, not what the optimiser and the networks beside it did."""
+    return figure not in ("lr", "train/left_out") and not figure.startswith("augment/")
 
 
 def _options(settings: Iterable[str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,10 @@ from graphpose.structured import build, merge, plain
 __all__ = ["AdaptConfig", "AlignmentConfig", "AugmentationConfig", "TargetConfig"]
 
 
+_LONGEST = 20.0
+"""Focal length in normalised screen units, a field of view of 5.7 degrees: a longer one is taken for one in pixels."""
+
+
 @dataclass(frozen=True)
 class TargetConfig:
     """The 2D keypoints to adapt to; 3D in the same files is not looked at.
@@ -26,12 +31,13 @@ class TargetConfig:
         paths: files, archives or folders with keypoints.
         mapping: YAML file of a joint mapping from their skeleton to the lifter's; null looks among the bundled ones.
         min_confidence: keypoints below count as missing.
-        focal: focal length of cameras that the files do not tell, in normalised screen units; null: see `view_angle`.
+        focal: focal length of cameras that the files do not tell, in normalised screen units: f_pixels / (width / 2); null: see
+            `view_angle`.
         view_angle: their horizontal field of view in degrees, in place of `focal`. Where both are null, the focal length is estimated
             from the keypoints.
         recorded_fps: frames per second of the files, in place of what they say; needed for files of 2D detectors, which say nothing.
-        name_pattern: as in `DataConfig`.
-        reader_options: as in `DataConfig`; for files of 2D detectors `{image_size: 1920x1080}`, and `keypoint_skeleton` where the
+        name_pattern: regular expression with the named groups `subject` and `action`, searched in each file's path.
+        reader_options: options of the file format; for files of 2D detectors `{image_size: 1920x1080}`, and `keypoint_skeleton` where the
             number of keypoints does not tell whose joints they are.
     """
 
@@ -47,10 +53,16 @@ class TargetConfig:
     def __post_init__(self) -> None:
         require(0 <= self.min_confidence <= 1, "min_confidence", "a number in [0, 1]", self.min_confidence)
         positive("focal", self.focal, optional=True)
+        unit = f"at most {_LONGEST:g}, in normalised screen units: f_pixels / (width / 2)"
+        require(self.focal is None or self.focal <= _LONGEST, "focal", unit, self.focal)
         positive("recorded_fps", self.recorded_fps, optional=True)
         angle = self.view_angle
         require(angle is None or 0 < angle < 180, "view_angle", "degrees in (0, 180), or null", angle)
-        require(self.focal is None or angle is None, "view_angle", "null where focal is given", angle)
+        if self.focal is not None and angle is not None:
+            raise ConfigError(
+                f"view_angle: expected one of focal and view_angle, which say the same (got focal {self.focal:g} and view_angle "
+                f"{angle:g}); give one of them"
+            )
 
 
 @dataclass(frozen=True)
@@ -82,7 +94,9 @@ class AugmentationConfig:
         warmup_steps: steps in which generator and discriminators learn before the lifter sees changed poses.
         channels: width of generator and discriminators.
         angle: largest turn of a bone, degrees.
-        rotation: largest turn of the whole pose about the camera's x, y and z axes, degrees.
+        rotation: largest turn of the whole pose about the camera's x, y and z axes, degrees; null: [30, 180, 10] where
+            `alignment.tilt` is "source", and [0, 180, 0] where the tilt is known, given or estimated, which turns about x and z
+            would undo.
         lr: learning rate of generator and discriminators (Adam).
         every: steps of the lifter between two of theirs.
         plausibility: weight of the discriminator of poses, which compares with source poses; 0 leaves it out, as for all weights.
@@ -97,7 +111,7 @@ class AugmentationConfig:
     warmup_steps: int = 100
     channels: int = 256
     angle: float = 20.0
-    rotation: tuple[float, float, float] = (30.0, 180.0, 10.0)
+    rotation: tuple[float, float, float] | None = None
     lr: float = 1e-3
     every: int = 1
     plausibility: float = 1.0
@@ -112,7 +126,8 @@ class AugmentationConfig:
         for name in ("channels", "every", "samples_every"):
             require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
         require(0 <= self.angle < 180, "angle", "degrees in [0, 180)", self.angle)
-        require(all(0 <= turn <= 180 for turn in self.rotation), "rotation", "degrees in [0, 180]", list(self.rotation))
+        turns = self.rotation or ()
+        require(all(0 <= turn <= 180 for turn in turns), "rotation", "degrees in [0, 180]", list(turns))
         positive("lr", self.lr)
         positive("wanted_hardness", self.wanted_hardness)
         for name in ("plausibility", "likeness", "diversity", "hardness"):
@@ -145,8 +160,10 @@ class AdaptConfig:
     run: RunConfig = field(default_factory=lambda: RunConfig(max_epochs=None, max_steps=1000, output="runs/adapt"))
 
     def __post_init__(self) -> None:
+        if isinstance(self.checkpoint, os.PathLike):  # as scripts have them
+            object.__setattr__(self, "checkpoint", os.fspath(self.checkpoint))
         require(0 <= self.source_share <= 1, "source_share", "a number in [0, 1]", self.source_share)
-        if self.alignment.by == "none" and not self.augmentation.enabled:
+        if self.alignment == AlignmentConfig("none") and not self.augmentation.enabled:
             raise ConfigError(
                 'alignment.by: expected "window" or "frame" where augmentation.enabled is false (got "none"): nothing would change'
             )
@@ -165,6 +182,13 @@ class AdaptConfig:
     def with_data(self, data: DataConfig) -> AdaptConfig:
         """The same with all settings of the source written out."""
         return replace(self, data=plain(data))
+
+    def resolved_augmentation(self) -> AugmentationConfig:
+        """`augmentation` with the turns that follow from the tilt, where none were given."""
+        if self.augmentation.rotation is not None:
+            return self.augmentation
+        known = self.alignment.tilt != "source"
+        return replace(self.augmentation, rotation=(0.0, 180.0, 0.0) if known else (30.0, 180.0, 10.0))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, source: str = "") -> AdaptConfig:

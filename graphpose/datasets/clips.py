@@ -33,7 +33,10 @@ def prepare_clips(
     clips: Sequence[MotionClip] | None = None,
     *,
     skeleton: Skeleton | None = None,
+    nameless: Skeleton | None = None,
     check: Callable[[MotionClip], object] | None = None,
+    section: str = "data",
+    option: str = "--data",
 ) -> list[MotionClip]:
     """The clips of `config.paths` (or those given) on the configured skeleton and at the configured rate.
 
@@ -41,7 +44,10 @@ def prepare_clips(
         config: paths (or one store), reader options, skeleton, mapping and rate.
         clips: clips to use in place of `config.paths`.
         skeleton: the target skeleton itself, in place of `config.skeleton` (a trained model brings its own).
+        nameless: what the joints of files without names are, where they are as many; None for the target skeleton.
         check: called with each clip as it was read, before it is mapped; refuses one by raising.
+        section: of the settings that `config` is, and
+        option: that gives its paths, both for errors.
 
     Raises:
         DataError: no clip, a clip slower than `config.fps` (frames are never invented), or a store that was prepared otherwise.
@@ -54,9 +60,9 @@ def prepare_clips(
     if stored:
         clips = _stored(config, target)
     elif clips is None:
-        clips = _read(config, target)
+        clips = _read(config, nameless or target, section, option)
     if not clips:
-        raise DataError("expected at least one clip (got none)")
+        raise DataError(f"{section}: expected at least one clip (got none)")
     if check is not None:
         for clip in clips:
             check(clip)
@@ -118,17 +124,17 @@ def _stored(config: DataConfig, skeleton: Skeleton | None) -> list[MotionClip]:
     return list(store.clips)
 
 
-def _read(config: DataConfig, skeleton: Skeleton | None) -> list[MotionClip]:
+def _read(config: DataConfig, nameless: Skeleton | None, section: str, option: str) -> list[MotionClip]:
     from graphpose.formats import read_all
 
     if not config.paths:
-        raise DataError("data.paths: expected files or folders with clips (got none)")
+        raise DataError(f"{section}.paths: expected files or folders with clips (got none)")
     for path in config.paths:
         if not Path(path).exists():
-            raise DataError(f"{path}: no such file or folder (in data.paths); give --data FILE_OR_FOLDER")
+            raise DataError(f"{path}: no such file or folder (in {section}.paths); give {option} FILE_OR_FOLDER")
     options: dict[str, Any] = {**config.reader_options}
-    if skeleton is not None:
-        options["nameless"] = skeleton
+    if nameless is not None:
+        options["nameless"] = nameless
     return read_all(
         config.paths, scale=config.scale, fps=config.recorded_fps, name_pattern=config.name_pattern, **options
     )

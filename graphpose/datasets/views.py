@@ -168,9 +168,10 @@ def _keypoint_view(clip: MotionClip) -> ClipView:
     visible = ~points.isnan().any(-1)
     largest = float(points[visible].abs().max()) if bool(visible.any()) else 0.0
     if largest > 10:
+        file = f" ({clip.source})" if clip.source else ""
         raise DataError(
-            f"clip {clip.name!r}: expected keypoints in normalised screen units, about -1 to 1 (got up to {largest:g}); "
-            "for pixels give the clip a camera with width and height"
+            f"clip {clip.name!r}{file}: expected keypoints in normalised screen units, about -1 to 1 (got up to {largest:g}); "
+            "for pixels give the clip a camera with width and height (in an npz file the numbers `width` and `height` beside `keypoints`)"
         )
     y = root = None
     if clip.positions is not None:

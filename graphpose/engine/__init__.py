@@ -10,6 +10,7 @@ from graphpose.engine.evaluation import evaluate, evaluate_clips, evaluate_hypot
 from graphpose.engine.fitting import RunResult
 from graphpose.engine.lifting_module import LiftingModule
 from graphpose.engine.outcome import Evaluation, LiftedClip
+from graphpose.engine.own_cameras import OwnCamerasWarning
 from graphpose.engine.prediction import predict, predict_clip, predict_file
 from graphpose.engine.result_file import read_result
 from graphpose.engine.seen_clips import SeenClipsWarning
@@ -20,6 +21,7 @@ __all__ = [
     "Evaluation",
     "LiftedClip",
     "LiftingModule",
+    "OwnCamerasWarning",
     "RunResult",
     "SeenClipsWarning",
     "TrainingInterrupted",

@@ -25,6 +25,7 @@ from graphpose.engine.evaluated_hypotheses import SETTINGS, Proposals, given_pro
 from graphpose.engine.evaluated_input import annotation_of, filled_frames, known_frames, noisy, recording_of
 from graphpose.engine.measured import conditions_of, marks_of, measured_of
 from graphpose.engine.outcome import Evaluation, LiftedClip
+from graphpose.engine.own_cameras import warn_of_own_cameras
 from graphpose.engine.protocols import PROTOCOLS, Lift, lift_by
 from graphpose.engine.seen_clips import seen_clips, warn_of_seen
 from graphpose.engine.windowed_lifting import lift_clips
@@ -64,7 +65,8 @@ def evaluate(checkpoint: str | Path, config: EvaluateConfig | None = None, *, pr
     Raises:
         GraphposeError: checkpoint, data or settings that cannot be used.
 
-    Warns `SeenClipsWarning` when the clips were trained or validated on, unless part "train" or "val" asks for that.
+    Warns `SeenClipsWarning` when the clips were trained or validated on, unless part "train" or "val" asks for that, and
+    `OwnCamerasWarning` when other clips bring cameras that the views of the training replace.
     """
     config = config or EvaluateConfig()
     metadata = read_metadata(checkpoint)
@@ -83,6 +85,7 @@ def evaluate(checkpoint: str | Path, config: EvaluateConfig | None = None, *, pr
     seen = seen_clips(clips, metadata["data_statement"])
     if config.part not in ("train", "val"):
         warn_of_seen(seen, clips, settings.split)
+    warn_of_own_cameras(clips, settings.views.kind, config.data, metadata["data_statement"])
     result = _evaluate(model, clips, Views.from_config(settings.views), config, None, progress)
     result.info = {
         "checkpoint": str(checkpoint),

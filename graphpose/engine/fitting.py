@@ -207,6 +207,12 @@ def run_folder(run: RunConfig, resume: str | Path | None) -> tuple[Path, ResumeP
 def _resume_point(resume: str | Path) -> ResumePoint:
     path = Path(resume)
     checkpoint = path / "last.ckpt" if path.is_dir() else path
+    folder = checkpoint.parent
+    if not checkpoint.is_file() and (folder / "config.yaml").is_file() and not any(folder.glob("*.safetensors")):
+        raise CheckpointError(
+            f"{checkpoint}: no such checkpoint, the run was stopped before it wrote its first, so there is nothing to go on with; "
+            "start it again with the same command as before, without --resume"
+        )
     if not checkpoint.is_file():
         raise CheckpointError(f"{checkpoint}: no such checkpoint; --resume takes a run folder with a last.ckpt in it")
     try:

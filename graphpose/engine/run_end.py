@@ -32,7 +32,7 @@ def finished(
     steps = int(checkpoint["global_step"])
     if metrics.pop("step", None) != steps:
         return None
-    limits = " and ".join(f"run.{name} {value}" for name, value in reached.items())
+    limits = " and ".join(f"run.{name} {getattr(run, name)}" for name in reached)
     longer = " ".join(f"--run.{name} N" for name in reached)
     above = " and ".join(str(value) for value in reached.values())
     line = (
@@ -43,7 +43,7 @@ def finished(
 
 
 def _reached(checkpoint: dict[str, Any], run: RunConfig) -> dict[str, int]:
-    """The limits that the checkpoint has reached, by their names in the configuration."""
+    """How far the checkpoint is, of the limits that it has reached, by their names in the configuration."""
     waited = [state["wait_count"] for key, state in checkpoint["callbacks"].items() if key.startswith("EarlyStop")]
     done = {
         "max_epochs": checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"],
@@ -51,4 +51,4 @@ def _reached(checkpoint: dict[str, Any], run: RunConfig) -> dict[str, int]:
         "patience": max(waited, default=0),
     }
     limits = {name: getattr(run, name) for name in done}
-    return {name: limit for name, limit in limits.items() if limit is not None and done[name] >= limit}
+    return {name: done[name] for name, limit in limits.items() if limit is not None and done[name] >= limit}

@@ -205,11 +205,21 @@ def read_all(
     if len(faults) == 1:
         raise faults[0]
     if faults:
-        more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
-        text = "; ".join(str(fault) for fault in faults[:5]) + more
         first = paths if isinstance(paths, (str, PathLike)) else paths[0]
-        raise FormatError(Path(first), f"{len(faults)} of {len(files)} files cannot be read: {text}")
+        raise FormatError(Path(first), f"{len(faults)} of {len(files)} files cannot be read: {_told(faults)}")
     return clips
+
+
+def _told(faults: Sequence[GraphposeError]) -> str:
+    """The faults of several files in one line; those that differ in the file alone are told once, five different ones at most."""
+    alike: dict[str, list[GraphposeError]] = {}
+    for fault in faults:
+        message = str(fault).removeprefix(str(fault.path)) if isinstance(fault, FormatError) else str(fault)
+        alike.setdefault(message, []).append(fault)
+    groups = list(alike.values())
+    shown = [f"{len(group)} files, first {group[0]}" if len(group) > 1 else str(group[0]) for group in groups[:5]]
+    left = sum(len(group) for group in groups[5:])
+    return "; ".join(shown) + (f"; and {left} more" if left else "")
 
 
 def expand(paths: PathOrPaths) -> list[Path]:

@@ -122,6 +122,9 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         hint = f" (a folder: name the checkpoint in it, e.g. {path / 'best.safetensors'})" if path.is_dir() else ""
+        folder = path if path.is_dir() else path.parent
+        if (folder / "last.ckpt").is_file() and not (folder / "last.safetensors").is_file():
+            hint = f"; the run in {folder} is not finished: go on with --resume {folder}, which writes last.safetensors at its end"
         raise CheckpointError(f"{path}: no such checkpoint{hint}")
     try:
         with safe_open(path, framework="pt") as file:

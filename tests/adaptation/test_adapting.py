@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from zoo import FITTED, SMALL, small
 import graphpose
 from graphpose.adaptation import AdaptationModule, adapt
 from graphpose.analysis import read_history
-from graphpose.config import AdaptConfig, AugmentationConfig, TrainConfig, ViewsConfig
+from graphpose.config import AdaptConfig, TrainConfig, ViewsConfig
 from graphpose.datasets import Views, view_clip
 from graphpose.engine import TrainingInterrupted, evaluate_clips, train
 from graphpose.errors import ConfigError, DataError
@@ -204,6 +205,71 @@ def test_any_lifter_takes_part(
     before, after = model.state_dict(), run(config, target)
     assert any(not torch.equal(before[name], after[name]) for name in before)
     assert all(bool(value.isfinite().all()) for value in after.values() if value.is_floating_point())
+    assert_new_windows_were_seen(tmp_path / "run")
+
+
+def assert_new_windows_were_seen(folder: Path) -> None:
+    """In every step some, and nothing that learns beside the lifter is broken."""
+    [log] = (folder / "logs").glob("version_*/metrics.csv")
+    rows = [row for row in csv.DictReader(log.read_text().splitlines()) if row["train/loss"]]
+    assert rows and all(row["train/adapted"] and float(row["train/left_out"]) < 1 for row in rows)
+    state = torch.load(folder / "last.ckpt", weights_only=False)["state_dict"]
+    assert all(bool(value.isfinite().all()) for value in state.values() if value.is_floating_point())
+
+
+@pytest.mark.parametrize("precision", ["32-true", "64-true", "bf16-mixed"])  # a CPU has no 16-mixed
+@pytest.mark.parametrize("by", ["window", "none"])
+def test_every_precision(precision: str, by: str, target: list[MotionClip], settings: Settings, tmp_path: Path) -> None:
+    run(settings(run__precision=precision, run__max_steps=4, alignment__by=by, augmentation__hardness=0.1), target)
+    assert_new_windows_were_seen(tmp_path / "run")
+
+
+def test_new_windows_are_not_rounded_by_mixed_precision(
+    target: list[MotionClip], settings: Settings, tmp_path: Path
+) -> None:
+    lengths = {}
+    for precision in ("32-true", "bf16-mixed"):
+        config = settings(
+            run__precision=precision,
+            run__max_steps=1,
+            run__output=str(tmp_path / precision),
+            augmentation__enabled=False,
+            alignment__tilt=20.0,
+        )
+        run(config, target)
+        with np.load(tmp_path / precision / "samples" / "00000001.npz") as sample:
+            lengths[precision] = np.linalg.norm(sample["changed"][:, 1] - sample["changed"][:, 0], axis=-1)
+    np.testing.assert_allclose(lengths["bf16-mixed"], lengths["32-true"], rtol=0, atol=1e-5)
+
+
+def test_source_windows_that_do_not_tell_their_camera_do_no_harm(
+    target: list[MotionClip], settings: Settings, tmp_path: Path
+) -> None:
+    """Where nothing is aligned the camera is read off keypoints, which may be too few; all of such a window is left out."""
+    run(settings(alignment__by="none", data={"missing": 0.9}), target)
+    state = torch.load(tmp_path / "run" / "last.ckpt", weights_only=False)["state_dict"]
+    assert all(bool(value.isfinite().all()) for value in state.values() if value.is_floating_point())
+
+
+def test_a_target_whose_places_are_too_near_ends_the_run(
+    target: list[MotionClip], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("graphpose.adaptation.adaptation_module.NEAREST", 1000.0)
+    with pytest.raises(DataError, match=r"in 50 steps no pose of the source .*target\.focal"):
+        run(settings(run__max_steps=60, augmentation__enabled=False), target)
+
+
+def test_files_without_joint_names_have_the_lifters(
+    target: list[MotionClip], trained: Path, settings: Settings, tmp_path: Path
+) -> None:
+    folder = tmp_path / "bare"
+    folder.mkdir()
+    for number, clip in enumerate(target):
+        assert clip.keypoints is not None and clip.camera is not None
+        np.savez(folder / f"{number}.npz", keypoints=clip.keypoints.numpy(), fps=clip.fps)
+    config = settings(target__paths=[str(folder)], target__focal=1.7, run__max_steps=1)
+    result = adapt(config, source=six_walkers(), progress=False)
+    assert result.steps == 1
 
 
 def test_a_target_with_fewer_joints_low_confidence_and_another_rate(
@@ -262,4 +328,3 @@ def test_limits_come_back_to_skeletons_that_were_saved_without(settings: Setting
     assert bare.limits is None and with_limits(bare).limits == h36m.limits
     other = Skeleton.from_parents([-1, 0, 1], name="h36m17")
     assert with_limits(other) is other
-    assert settings().augmentation != AugmentationConfig()

@@ -17,7 +17,7 @@ from graphpose.config import AugmentationConfig
 from graphpose.skeleton import Skeleton
 
 H36M = Skeleton.load("h36m17")
-SMALL = AugmentationConfig(channels=16, hardness=0.1)
+SMALL = AugmentationConfig(channels=16, rotation=(30.0, 180.0, 10.0), hardness=0.1)
 CAMERA = torch.tensor([1.5, 1.5, 0.0, 0.0])
 TERMS = ("plausibility", "likeness", "diversity", "hardness")
 
@@ -229,3 +229,21 @@ def test_windows_of_one_frame_and_hidden_joints_take_part() -> None:
     target = image(standing(4, frames=1))[0], hidden
     found = augmentation.learn(standing(4, frames=1), target, lambda pose: (image(pose)[0], hidden))
     assert all(bool(value.isfinite()) for value in found.values())
+
+
+def test_gaps_do_not_tell_real_keypoints_from_made_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    augmentation = AdversarialAugmentation(H36M, SMALL)
+    shown: list[Tensor] = []
+    judge = augmentation.keypoints.forward
+
+    def watched(keypoints: Tensor, visible: Tensor) -> Tensor:
+        shown.append(visible)
+        return judge(keypoints, visible)
+
+    monkeypatch.setattr(augmentation.keypoints, "forward", watched)
+    made, real = (torch.ones(4, 3, 17, dtype=torch.bool) for _ in range(2))
+    made[:, :, 3], real[:, :, 5] = False, False
+    augmentation.learn(standing(4), (image(standing(4))[0], real), lambda pose: (image(pose)[0], made))
+    assert len(shown) == 3  # the generator's, the real ones, the made ones
+    for visible in shown:
+        assert torch.equal(visible, shown[0]) and not bool(visible[:, [3, 5]].any()) and bool(visible[:, 4].all())

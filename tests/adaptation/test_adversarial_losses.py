@@ -55,6 +55,15 @@ def test_diversity_wants_each_kind_of_change_further_apart(part: str) -> None:
     assert float((moved.grad * (moved.detach() - getattr(first, part))).sum()) < 0
 
 
+def test_changes_that_cannot_be_do_not_count() -> None:
+    first, second = change(0.2), change(0.3)
+    still = second._replace(rotation=first.rotation)
+    alone = [float(diversity_loss(first, still, parts=[part])) for part in ("turns", "ratios")]
+    assert float(diversity_loss(first, still, parts=["turns", "ratios"])) == pytest.approx(sum(alone) / 2)
+    assert float(diversity_loss(first, still)) == pytest.approx((sum(alone) + 10) / 3)
+    assert float(diversity_loss(first, still, parts=[])) == 0
+
+
 def test_diversity_counts_against_the_distance_of_the_noise() -> None:
     noise = torch.randn(4, 8)
     near, usual, far, same = (

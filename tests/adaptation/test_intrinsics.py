@@ -112,7 +112,9 @@ def test_real_people_seen_by_a_static_camera():
 
 
 def test_what_does_not_tell_the_focal_length_is_refused():
-    told = "do not tell the focal length.*looks down or up at upright people at various distances; give target.focal"
+    told = (
+        "do not tell the focal length.*looks down or up at upright people at various distances; give target.view_angle"
+    )
     level = Camera.look_at([0.0, 0.9, 6.0], [0.0, 0.9, 0.0], focal=1.6)
     with pytest.raises(DataError, match=told):
         estimated(crowd(H36M, 4), level, H36M)
@@ -134,5 +136,5 @@ def test_bad_input_is_refused():
     with pytest.raises(DataError, match=r"expected keypoints \[F, 3, 2\].*'stick'"):
         estimate_focal(keypoints, visible, STICK)
     bare = Skeleton("bare", STICK.joints, STICK.parents)
-    with pytest.raises(DataError, match=r"'bare' has no rest pose.*target.focal"):
+    with pytest.raises(DataError, match=r"^target: .*'bare' has no rest pose.*--target.view_angle 60"):
         estimate_focal(keypoints[:, :3], visible[:, :3], bare)

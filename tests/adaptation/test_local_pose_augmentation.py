@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -100,6 +101,17 @@ def test_noise_changes_the_change_from_the_first_step_on() -> None:
     first = generator(pose[:2])
     torch.manual_seed(5)
     assert torch.equal(first.pose, generator(pose[:2]).pose)
+
+
+@torch.no_grad()
+def test_what_cannot_change_is_known_and_the_root_has_no_bone() -> None:
+    skeleton = Skeleton.load("panda7")
+    out = wild(skeleton)(window(skeleton))
+    assert not bool(out.turns[:, skeleton.root].any()) and bool((out.ratios[:, skeleton.root] == 1).all())
+    assert wild(skeleton).free == ["turns", "ratios", "rotation"]
+    assert wild(skeleton, angle=0.0, rotation=(0.0, 0.0, 0.0)).free == ["ratios"]
+    stiff = replace(skeleton, limits=Limits(lengths=(1.0, 1.0)))
+    assert wild(stiff, rotation=(0.0, 5.0, 0.0)).free == ["turns", "rotation"]
 
 
 def test_girdles_turn_as_one_and_limbs_alone() -> None:

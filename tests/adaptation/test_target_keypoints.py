@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def test_keypoints_visibility_and_camera_of_a_clip():
     torch.testing.assert_close(target.keypoints, clip.keypoints)
     assert bool(target.visible.all()) and bool(target.usable.all())
     torch.testing.assert_close(target.intrinsics, torch.tensor([1.6, 1.6, 0.0, 0.0]).expand(12, 4))
-    assert repr(target) == "TargetKeypoints(1 clips, 12 frames, 12 usable, h36m17 at 30 fps)"
+    assert repr(target) == "TargetKeypoints(1 clip, 12 frames, 12 usable, h36m17 at 30 fps)"
 
 
 @pytest.mark.parametrize("poison", ["nothing", "nan", "garbage"])
@@ -182,6 +183,7 @@ def test_a_camera_of_each_clip_and_one_that_moves():
 def test_clips_without_a_camera_take_the_focal_length_given():
     clips = [counting(4, 30), counting(5, 30).replace(name="other")]
     target = TargetKeypoints.from_clips(clips, STICK, fps=30, focal=1.75)
+    assert target.focal_length() == "focal length 1.75 (given)"
     assert target.intrinsics.tolist() == [[1.75, 1.75, 0.0, 0.0]] * 9
     with pytest.raises(DataError, match=r"'counting' \(2 of 2 clips\) has no camera: expected target.focal"):
         TargetKeypoints.from_clips(clips, STICK, fps=30)
@@ -198,6 +200,7 @@ def test_the_focal_length_can_be_estimated():
     assert float(target.intrinsics[0, 0]) == pytest.approx(1.4, rel=0.03)
     torch.testing.assert_close(target.intrinsics[60:, 0], torch.full((12,), 2.0))
     assert "focal length 1.4" in repr(target)
+    assert re.fullmatch(r"focal length 1.4\d? \(estimated\) and 2 \(of the files\)", target.focal_length())
 
 
 # --------------------------------------------------------------------------------------------------------- draws
@@ -303,7 +306,7 @@ def test_a_target_without_a_usable_pose_is_refused_with_the_reasons_counted():
     told = str(caught.value)
     assert "root 'middle' and at least 4 joints of 'stick'" in told
     assert (
-        "of 6 frames in 1 clips 4 without the root, 1 with fewer than 4 joints, 1 with all joints in one place" in told
+        "of 6 frames in 1 clip 4 without the root, 1 with fewer than 4 joints, 1 with all joints in one place" in told
     )
     assert "of 30 keypoints 3 missing, 15 below confidence 0.3" in told
     assert "lower target.min_confidence" in told

@@ -15,7 +15,7 @@ from noted_engine import Interrupted, refused
 
 from graphpose.cli.commands.adapt import ON_RESUME
 from graphpose.cli.main import main
-from graphpose.config import AdaptConfig
+from graphpose.config import AdaptConfig, TrainConfig
 from graphpose.skeleton import Skeleton
 
 WORDS = ["adapt", "--checkpoint", "best.safetensors", "--source", "clips", "--target", "keypoints"]
@@ -34,7 +34,7 @@ def calls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
             folder=noted["folder"],
             best="run/best.safetensors",
             last="run/last.safetensors",
-            metrics={"train/loss": 0.0512345},
+            metrics=noted.get("metrics", {"train/loss": 0.0512345}),
             at_end=noted.get("at_end", ""),
             main_process=noted.get("main_process", True),
         )
@@ -92,7 +92,7 @@ def test_the_recipe_and_what_is_replaced_reach_the_adaptation(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"run folder: {calls['folder']} (train/loss 0.05123)"
     assert lines[1].startswith(
-        "next: graphpose evaluate run/last.safetensors --data TARGET_WITH_3D, or graphpose predict "
+        "next: graphpose evaluate run/last.safetensors --data TARGET_WITH_3D --data.views.kind clip (the cameras in its "
     )
     assert len(lines) == 2
 
@@ -207,6 +207,35 @@ def test_a_run_at_its_end_says_so(calls: dict[str, Any], tmp_path: Path, capsys:
     assert capsys.readouterr().out == "run: nothing to train, the run is at its end\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "other", "what"), [("adapt", "train", "training"), ("train", "adapt", "adaptation")]
+)
+def test_the_run_of_the_other_command_is_told_by_its_name(
+    command: str, other: str, what: str, calls: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = kept(tmp_path / "run")
+    if other == "train":
+        TrainConfig.from_dict({"data": {"paths": ["a"]}}).to_yaml(folder / "config.yaml")
+    line = refused(capsys, 1, command, "--resume", str(folder))
+    assert line.startswith(f"{folder}: expected the run of graphpose {command}; this is a")
+    assert line.endswith(f" {what}: graphpose {other} --resume {folder}")
+
+
+def test_of_many_figures_those_of_the_result_are_told_in_order(
+    calls: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls["metrics"] = {
+        "val/mpjpe": 84.94,
+        "lr": 1e-4,
+        "augment/poses": 0.25,
+        "train/source": 0.5,
+        "train/adapted": 0.75,
+    }
+    assert main(WORDS) == 0
+    told = capsys.readouterr().out.splitlines()[0]
+    assert told.endswith("(train/adapted 0.75, train/source 0.5, val/mpjpe 84.94)")
+
+
 def test_a_stopped_adaptation_says_how_to_go_on(calls: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     calls["raises"] = Interrupted("interrupted; continue with --resume runs/x")
     assert refused(capsys, 130, *WORDS) == "interrupted; continue with --resume runs/x"
@@ -225,6 +254,10 @@ def test_one_of_several_processes_speaks(calls: dict[str, Any], capsys: pytest.C
     ("words", "message"),
     [
         ("--tarket k", "unknown option '--tarket' (did you mean '--target'?)"),
+        (
+            "--target.fps 25",
+            "--target.fps: windows take the frames at the rate of the lifter; --target.recorded_fps says",
+        ),
         ("--target.focl 2", "unknown option '--target.focl' (did you mean '--target.focal'?)"),
         ("--target.view_angle wide", "--target.view_angle: expected a number or null (got wide)"),
         ("--alignment.by clip", "--alignment.by: unknown by 'clip'; choose from: window, frame, none"),
@@ -250,7 +283,11 @@ def test_a_wrong_command_line_is_one_line_and_exit_code_2(
         ("--config demo", "unknown adaptation 'demo'"),
         ("--resume nowhere", "nowhere: expected a run folder with a config.yaml to resume"),
         ("--target.view_angle 180", "target.view_angle: expected degrees in (0, 180), or null (got 180.0)"),
-        ("--target.view_angle 60 --target.focal 1", "target.view_angle: expected null where focal is given (got 60.0)"),
+        ("--target.view_angle 60 --target.focal 1", "target.view_angle: expected one of focal and view_angle"),
+        (
+            "--target.focal 1700",
+            "target.focal: expected at most 20, in normalised screen units: f_pixels / (width / 2) (got",
+        ),
         ("--alignment.tilt 91", "alignment.tilt: expected degrees in (-90, 90)"),
         ("--run.devices 2", "run.devices: generator and discriminators learn in one process"),
         ("--data.frames 0", "data.frames: expected at least 1 (got 0)"),
@@ -297,6 +334,10 @@ def test_a_sheet_that_cannot_be_written_is_refused_before_the_run(
     for name in ("best.safetensors", "clips", "keypoints"):
         line = refused(capsys, 1, *WORDS, "--sheet", f"./{name}")
         assert line == f"--sheet: expected a file that is not read, which it would replace (got ./{name})"
+    for name in ("sheet.txt", "sheet"):
+        line = refused(capsys, 1, *WORDS, "--sheet", name)
+        assert line == f"--sheet: expected a file that ends in .png, .pdf, .svg (got {name})"
+    assert "config" not in calls
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     line = refused(capsys, 1, *WORDS, "--sheet", "poses.png")
     assert line == "--sheet needs matplotlib, which is not installed: pip install graphpose[viz]"

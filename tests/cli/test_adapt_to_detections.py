@@ -131,7 +131,8 @@ def test_a_lifter_is_adapted_to_them(world: Path, target: str) -> None:
     assert kept["recorded_fps"] == 25 and kept["reader_options"] == {"image_size": [1280, 720]}
     metadata = graphpose.models.read_metadata(world / f"to_{target}" / "last.safetensors")
     told = json.loads(metadata["data_statement"])["adapted_to"]
-    assert told.startswith("TargetKeypoints(1 clips, 20 frames, 19 usable, h36m17 at 25 fps")
+    assert told.startswith("TargetKeypoints(1 clip, 20 frames, 19 usable, h36m17 at 25 fps")
+    assert told.endswith("), focal length 1.7 (given); tilt as the source's, source 6.4 on average"), told
 
 
 def test_what_the_files_do_not_tell_is_asked_for_as_options_of_adapt(

@@ -50,6 +50,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(keypoints_there("bare", camera=False), folder / "bare" / "bare.npz")
     unseen = keypoints_there("unseen")
     write(unseen.replace(keypoints=unseen.keypoints * float("nan")), folder / "unseen.npz")
+    bare = keypoints_there("pixels", camera=False)
+    write(bare.replace(keypoints=bare.keypoints * 640 + 640), folder / "pixels.npz")
+    write(walker(30, "motion"), folder / "motion.npz")
+    for name in ("pixels", "motion"):  # as somebody else writes them, without the recording that they are of
+        arrays = dict(np.load(folder / f"{name}.npz"))
+        np.savez(folder / f"{name}.npz", **{key: values for key, values in arrays.items() if key != "source"})
     (folder / "train.yaml").write_text(TRAIN)
     (folder / "adapt.yaml").write_text(ADAPT)
     words = ["train", "--config", "{w}/train.yaml", "--data", "{w}/clips", "--output", "{w}/source"]
@@ -68,8 +74,12 @@ def test_an_adapted_lifter_is_evaluated_predicts_and_goes_on(world: Path, capsys
     pytest.importorskip("matplotlib", reason="the extra `viz` is not installed")
     run, sheet = world / "adapted", world / "poses.png"
     assert main(adapting(world, "adapted", "--alignment.tilt", "20", "--sheet", str(sheet))) == 0
-    told = capsys.readouterr().out
+    told, lines = capsys.readouterr()
     assert f"run folder: {run} (" in told and "train/adapted" in told and f"poses to look at: {sheet}" in told
+    assert "augment/" not in told and "lr " not in told
+    read = "2 clips, 60 frames, 60 usable, five at 30 fps"
+    known = "focal length 1.5 (of the files); tilt 20.0 degrees (given), source "
+    assert lines.splitlines()[0].startswith(f"target: {read}, {known}")
     assert sheet.read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in (run / "samples").iterdir()) == ["00000002.npz", "00000003.npz"]
     kept = yaml.safe_load((run / "config.yaml").read_text())
@@ -77,7 +87,8 @@ def test_an_adapted_lifter_is_evaluated_predicts_and_goes_on(world: Path, capsys
     assert kept["data"]["paths"] == [str(world / "clips")] and kept["data"]["frames"] == 5
     assert kept["target"]["paths"] == [str(world / "there")]
     statement = json.loads(graphpose.models.read_metadata(run / "last.safetensors")["data_statement"])
-    assert statement["adapted_to"].startswith("TargetKeypoints(2 clips, 60 frames, 60 usable, five at 30 fps")
+    assert statement["adapted_to"].startswith(f"TargetKeypoints({read}), {known}")
+    assert kept["augmentation"]["rotation"] == [0.0, 180.0, 0.0], "the tilt is known"
 
     assert main(["evaluate", str(run / "last.safetensors")]) == 0
     told = capsys.readouterr().out
@@ -102,9 +113,10 @@ def test_samples_are_written_and_drawn_without_augmentation_too(world: Path) -> 
     assert (world / "aligned.png").stat().st_size > 0
 
 
-def test_a_target_without_cameras_takes_a_field_of_view(world: Path) -> None:
-    words = ["--target.view_angle", "60", "--run.max_steps", "1"]
+def test_a_target_without_cameras_takes_a_field_of_view(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--target.view_angle", "60", "--run.max_steps", "1", "--no-progress"]
     assert main(adapting(world, "viewed", *words, target="bare")) == 0
+    assert capsys.readouterr().err == "", "asked to be quiet"
     kept = yaml.safe_load((world / "viewed" / "config.yaml").read_text())
     assert (kept["target"]["view_angle"], kept["target"]["focal"]) == (60.0, None)
 
@@ -116,7 +128,9 @@ def test_a_target_without_cameras_takes_a_field_of_view(world: Path) -> None:
         ("there", "--alignment.tilt estimate", "skeleton 'five': expected a rest pose"),
         ("unseen.npz", "", "target: expected frames that show the root 'hip' and at least 4 joints"),
         ("clips", "", "target clip 'walk0': expected keypoints (got positions only)"),
-        ("missing.npz", "", "missing.npz: no such file"),
+        ("motion.npz", "", "/motion.npz): expected keypoints (got positions only)"),
+        ("missing.npz", "", "missing.npz: no such file or folder (in target.paths); give --target FILE_OR_FOLDER"),
+        ("pixels.npz", "", "/pixels.npz): expected keypoints in normalised screen units"),
         ("there", "--data.frames 9", "data.frames: expected 5, as the lifter was trained with (got 9)"),
         ("there", "--checkpoint missing.safetensors", "missing.safetensors: no such checkpoint"),
     ],
@@ -127,3 +141,10 @@ def test_what_cannot_be_adapted_to_is_one_line_and_nothing_is_written(
     line = refused(capsys, 1, *adapting(world, "refused", *more.split(), target=target))
     assert message in line
     assert not (world / "refused").exists()
+
+
+def test_a_source_that_is_not_there_names_its_option(world: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = adapting(world, "refused")
+    words[words.index("--source") + 1] = "nowhere"
+    line = refused(capsys, 1, *words)
+    assert line == "nowhere: no such file or folder (in data.paths); give --source FILE_OR_FOLDER"

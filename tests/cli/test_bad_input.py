@@ -211,7 +211,7 @@ CASES = {
     # resuming
     "train --resume {w}/empty": "expected a run folder with a config.yaml",
     "train --resume {w}/missing": "expected a run folder with a config.yaml",
-    "train --resume {w}/half_run": "last.ckpt: no such checkpoint",
+    "train --resume {w}/half_run": "last.ckpt: no such checkpoint, the run was stopped before it wrote its first",
     "train --resume {w}/damaged_run": "last.ckpt: cannot be resumed, it is damaged",
     "train --resume {w}/other_run --run.max_epochs 2": "cannot be resumed with this model",
     # checkpoints

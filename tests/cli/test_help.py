@@ -59,3 +59,20 @@ def test_help_tells_true_defaults(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["train", "--help"])
     assert "frames T of a window. (type: int, default: 27)" in " ".join(capsys.readouterr().out.split())
+
+
+def test_help_tells_the_defaults_of_an_adaptation_not_of_a_training(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["adapt", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    for told in (
+        "frames T of a window. (type: int, default: as in the checkpoint's training)",
+        "highest learning rate. (type: float, default: 0.0005)",
+        "rises from 0. (type: int, default: 50)",
+        "(then `max_steps` is one). (type: int | null, default: null)",
+        "optimiser steps at most; null for no limit. (type: int | null, default: 1000)",
+        "settings and logs. (type: str, default: runs/adapt)",
+    ):
+        assert told in text
+    assert "'exponential', 'cosine', 'constant'], default: cosine)" in text
+    assert "Config`" not in text

@@ -38,7 +38,7 @@ CONFIGS = st.builds(
         AugmentationConfig,
         warmup_steps=st.integers(0, 9),
         angle=st.floats(0, 179),
-        rotation=st.tuples(*[st.floats(0, 180)] * 3),
+        rotation=st.none() | st.tuples(*[st.floats(0, 180)] * 3),
         lr=NUMBERS,
         plausibility=st.just(0.0) | NUMBERS,
     ),
@@ -75,7 +75,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"target": {"recorded_fps": -30.0}}, "target.recorded_fps: expected a number above 0"),
     ({"target": {"view_angle": 180.0}}, "target.view_angle: expected degrees in (0, 180), or null"),
     ({"target": {"view_angle": math.nan}}, "target.view_angle: expected degrees in (0, 180), or null"),
-    ({"target": {"view_angle": 60.0, "focal": 1.0}}, "target.view_angle: expected null where focal is given"),
+    ({"target": {"view_angle": 60.0, "focal": 1.0}}, "target.view_angle: expected one of focal and view_angle"),
+    (
+        {"target": {"focal": 1700.0}},
+        "target.focal: expected at most 20, in normalised screen units: f_pixels / (width / 2)",
+    ),
     ({"target": {"path": ["a"]}}, "target: unknown key 'path' (did you mean 'paths'?)"),
     ({"alignment": {"by": "clip"}}, "alignment.by: unknown choice 'clip'"),
     ({"alignment": {"tilt": 90.0}}, 'alignment.tilt: expected degrees in (-90, 90), "estimate" or "source"'),
@@ -120,6 +124,24 @@ def test_every_bad_value_is_told_by_its_key(values: dict[str, Any], message: str
     with pytest.raises(ConfigError) as caught:
         AdaptConfig.from_dict(values, source="mine.yaml")
     assert str(caught.value).startswith(f"mine.yaml: {message}")
+
+
+@pytest.mark.parametrize(
+    ("tilt", "turns"),
+    [("source", (30.0, 180.0, 10.0)), ("estimate", (0.0, 180.0, 0.0)), (20.0, (0.0, 180.0, 0.0))],
+)
+def test_the_whole_pose_turns_about_axes_that_a_known_tilt_leaves_free(
+    tilt: Any, turns: tuple[float, float, float]
+) -> None:
+    config = AdaptConfig(alignment=AlignmentConfig(tilt=tilt))
+    assert config.augmentation.rotation is None and config.resolved_augmentation().rotation == turns
+    given = AugmentationConfig(rotation=(1.0, 2.0, 3.0))
+    assert AdaptConfig(alignment=AlignmentConfig(tilt=tilt), augmentation=given).resolved_augmentation() == given
+
+
+def test_a_checkpoint_may_be_a_path() -> None:
+    config = AdaptConfig(checkpoint=Path("runs") / "best.safetensors")  # type: ignore[arg-type]
+    assert config.checkpoint == "runs/best.safetensors" and AdaptConfig.from_dict(config.to_dict()) == config
 
 
 def test_several_devices_can_align() -> None:

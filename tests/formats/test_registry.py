@@ -119,6 +119,17 @@ def test_all_faulty_files_are_reported_at_once(tmp_path: Path) -> None:
         formats.read_all(tmp_path)
 
 
+def test_files_with_the_same_fault_are_told_once(tmp_path: Path) -> None:
+    for name in "abcdefg":
+        (tmp_path / f"{name}.bvh").write_text("")
+    (tmp_path / "other.npz").write_bytes(b"PK")
+    with pytest.raises(FormatError) as caught:
+        formats.read_all(tmp_path)
+    text = str(caught.value)
+    assert f"8 of 8 files cannot be read: 7 files, first {tmp_path / 'a.bvh'}: the file is empty" in text
+    assert text.count("the file is empty") == 1 and f"; {tmp_path / 'other.npz'}: " in text
+
+
 def test_arrays_without_a_clip_are_passed_over_in_folders_only(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -195,6 +195,10 @@ def test_whatever_users_register_is_named(name: str, changes: dict[str, str], un
 def test_a_folder_and_nothing_are_refused(tmp_path: Path) -> None:
     assert "no such checkpoint (a folder: name the checkpoint in it, e.g." in refused(tmp_path)
     assert refused(tmp_path / "missing.safetensors").endswith("no such checkpoint")
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "last.ckpt").write_bytes(b"")
+    for missing in (tmp_path / "half", tmp_path / "half" / "last.safetensors"):
+        assert f"the run in {tmp_path / 'half'} is not finished: go on with --resume" in refused(missing)
 
 
 def test_weights_of_others_are_refused(tmp_path: Path) -> None:

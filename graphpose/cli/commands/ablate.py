@@ -66,7 +66,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--cell", type=str, help=argparse.SUPPRESS)  # what one of several processes is started with
     add_import(parser)
-    add_settings(parser, SECTIONS, default="as in the config")
+    add_settings(parser, SECTIONS, defaults=dict.fromkeys(SECTIONS, "as in the config"))
 
 
 def settings(args: Namespace) -> AblationConfig:

@@ -1,7 +1,7 @@
 """Adapt a trained lifter to other cameras and people, of which only 2D keypoints are known (PoseDA).
 
   graphpose adapt --checkpoint runs/demo/best.safetensors --source data/samples --target keypoints/ --output runs/adapted
-  graphpose adapt --config adapt_small --checkpoint best.safetensors --target detections.npz --target.view_angle 60
+  graphpose adapt --config adapt_small --checkpoint best.safetensors --target walk.npz --target.view_angle 60 --alignment.tilt 20
   graphpose adapt --resume runs/adapted --run.max_steps 2000 --sheet poses.png
 
 The settings of the source (cameras, windows, split) are those of the checkpoint's training unless options replace them; --source
@@ -54,6 +54,10 @@ SHORTHANDS = {
     "--target": "--target.paths+",
     "--output": "--run.output",
 }
+SHEETS = (".png", ".pdf", ".svg")
+REFUSALS = {
+    "--target.fps": "windows take the frames at the rate of the lifter; --target.recorded_fps says that of the files"
+}
 ON_RESUME = (
     "checkpoint",
     "data.paths",
@@ -85,7 +89,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     add_progress(parser)
     add_import(parser)
-    add_settings(parser, SECTIONS)
+    own = AdaptConfig()
+    defaults = {"data": "as in the checkpoint's training", "optim": own.optim, "run": own.run}
+    add_settings(parser, SECTIONS, defaults=defaults)
     for action in parser._actions:
         if action.dest == "target":
             action.metavar, action.help = "PATH", "short for --target.paths: 2D keypoints; repeat for several"
@@ -117,7 +123,9 @@ def run(args: Namespace) -> None:
     if sheet is not None:
         _draw(sheet, Path(result.folder))
     tell(
-        result, f"graphpose evaluate {result.last} --data TARGET_WITH_3D, or graphpose predict {result.last} KEYPOINTS"
+        result,
+        f"graphpose evaluate {result.last} --data TARGET_WITH_3D --data.views.kind clip (the cameras in its files), or "
+        f"graphpose predict {result.last} KEYPOINTS OUT.npz",
     )
     if sheet is not None:
         print(f"poses to look at: {sheet}")
@@ -134,6 +142,8 @@ def _check_sheet(sheet: str, config: AdaptConfig) -> None:
     inputs = [config.checkpoint, *config.target.paths, *config.data.get("paths", [])]
     if path.resolve() in [Path(name).resolve() for name in inputs if name]:
         raise ConfigError(f"--sheet: expected a file that is not read, which it would replace (got {sheet})")
+    if path.suffix.lower() not in SHEETS:
+        raise ConfigError(f"--sheet: expected a file that ends in {', '.join(SHEETS)} (got {sheet})")
 
 
 def _draw(sheet: str, folder: Path) -> None:

@@ -47,7 +47,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--accelerator", choices=["auto", "cpu", "gpu", "mps"], help="(default: auto)")
     add_import(parser)
-    add_settings(parser, {"data": DataConfig}, default="as in the training")
+    add_settings(parser, {"data": DataConfig}, defaults={"data": "as in the training"})
 
 
 def run(args: Namespace) -> None:

@@ -96,7 +96,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--report", metavar="FILE.html", type=str, help="write a self-contained report to look at")
     parser.add_argument("--poster", metavar="FILE.png", type=str, help="write a picture of telling clips")
     add_import(parser)
-    add_settings(parser, {"data": DataConfig}, default="as in the training")
+    add_settings(parser, {"data": DataConfig}, defaults={"data": "as in the training"})
 
 
 def run(args: Namespace) -> None:
