@@ -10,7 +10,7 @@ alone; 3D of the target is used by the row `target` (trained on it, the ceiling)
 published; with the tilt of the cameras read off the keypoints (ours); augmentation alone; both, as the recipe `adapt_small` has them.
 
 Every cell is a run folder under --folder and is gone on with when it is there already. Prints a table of what was measured, means
-over the seeds with half the range, and writes it to table.md and table.json beside the runs.
+over the seeds with half the range, and writes it to table.md, table.json and figure.png beside the runs.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from pathlib import Path
 
 import graphpose
 from graphpose.adaptation import adapt
+from graphpose.analysis.axes_style import new_figure, write_png
 from graphpose.config import (
     AdaptConfig,
     AlignmentConfig,
@@ -41,11 +42,11 @@ from graphpose.motion import MotionClip
 
 ROWS = {
     "source": "source only",
-    "gpa": "+ alignment (GPA, as published, a window at once)",
+    "gpa": "+ alignment (GPA), as published",
     "tilt": "+ alignment, with the tilt",
     "lpa": "+ augmentation (LPA)",
     "both": "+ both",
-    "target": "trained on the target (ceiling)",
+    "target": "trained on the target",
 }
 FIGURES = {"mpjpe": "MPJPE mm", "n_mpjpe": "N-MPJPE mm", "p_mpjpe": "P-MPJPE mm", "pck": "PCK@150 %", "auc": "AUC %"}
 CAMERAS = ViewsConfig(azimuths=(20.0, 110.0, 200.0, 290.0), distance=7.5, height=4.0, focal=1.7)
@@ -142,12 +143,35 @@ def table(found: dict[tuple[str, str, int], dict[str, float]], hosts: Sequence[s
             shown = []
             for name in FIGURES:
                 values = [v[name] for v in of_row[row]]
-                shown.append(f"{statistics.fmean(values):.1f} ± {(max(values) - min(values)) / 2:.1f}")
+                spread = f" ± {(max(values) - min(values)) / 2:.1f}" if len(values) > 1 else ""
+                shown.append(f"{statistics.fmean(values):.1f}{spread}")
             closed = ""
             if {"source", "target"} <= mean.keys() and row not in ("source", "target"):
                 closed = f"{100 * (mean['source'] - mean[row]) / (mean['source'] - mean['target']):.0f} %"
             lines.append(f"| {host} | {ROWS[row]} | {' | '.join(shown)} | {closed} | {len(of_row[row])} |")
     return "\n".join(lines)
+
+
+def picture(
+    found: dict[tuple[str, str, int], dict[str, float]], hosts: Sequence[str], rows: Sequence[str], path: Path
+) -> None:
+    """MPJPE of every row, a dot a seed, a panel a host; above it what is left where size is fitted (N-MPJPE)."""
+    figure = new_figure((10.0, 0.42 * len(rows) + 1.4), "bench_adaptation")
+    panels = figure.subplots(1, len(hosts), sharey=True, sharex=True, squeeze=False)[0]
+    marks = {"mpjpe": ("MPJPE", "o", "#0072b2"), "n_mpjpe": ("N-MPJPE, size fitted", "|", "#d55e00")}
+    for axes, host in zip(panels, hosts, strict=True):
+        for name, (label, marker, colour) in marks.items():
+            points = [(v[name], rows.index(row)) for (h, row, _), v in found.items() if h == host]
+            values, places = zip(*points, strict=True)
+            axes.plot(values, places, marker, color=colour, label=label, markersize=6, markeredgewidth=2, alpha=0.8)
+        axes.set(title=host, xlabel="mm", yticks=range(len(rows)), yticklabels=[ROWS[row] for row in rows])
+        axes.grid(axis="x", color="#d8dce2", linewidth=0.6)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+    panels[0].invert_yaxis()
+    panels[0].set_xlim(0.0, 1.04 * max(v[name] for v in found.values() for name in marks))
+    panels[-1].legend(frameon=False, fontsize=8, loc="lower right", bbox_to_anchor=(1.0, 0.12))
+    write_png(figure, path, 110)
 
 
 def main() -> None:
@@ -174,6 +198,7 @@ def main() -> None:
     print(text)
     folder = Path(arguments.folder)
     (folder / "table.md").write_text(text + "\n")
+    picture(found, arguments.hosts, arguments.rows, folder / "figure.png")
     rows = [{"host": h, "row": r, "seed": s, **values} for (h, r, s), values in found.items()]
     (folder / "table.json").write_text(json.dumps(rows, indent=1))
 
