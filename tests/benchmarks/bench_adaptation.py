@@ -129,25 +129,26 @@ def measured(weights: Path, clips: Sequence[MotionClip]) -> dict[str, float]:
 
 
 def table(found: dict[tuple[str, str, int], dict[str, float]], hosts: Sequence[str], rows: Sequence[str]) -> str:
-    """Means over the seeds, half of the range behind them, and how much of the gap to the ceiling is closed."""
+    """Means over the seeds, half of the range behind them, and how much of the gap to the ceiling is closed (same seeds)."""
     lines = [
         f"| host | row | {' | '.join(FIGURES.values())} | gap closed | seeds |",
         "| --- " * (len(FIGURES) + 4) + "|",
     ]
     for host in hosts:
-        of_row = {row: [found[key] for key in found if key[:2] == (host, row)] for row in rows}
-        mean = {row: statistics.fmean(v["mpjpe"] for v in values) for row, values in of_row.items() if values}
+        of_row = {row: {s: v for (h, r, s), v in found.items() if (h, r) == (host, row)} for row in rows}
         for row in rows:
             if not of_row[row]:
                 continue
             shown = []
             for name in FIGURES:
-                values = [v[name] for v in of_row[row]]
+                values = [v[name] for v in of_row[row].values()]
                 spread = f" ± {(max(values) - min(values)) / 2:.1f}" if len(values) > 1 else ""
                 shown.append(f"{statistics.fmean(values):.1f}{spread}")
             closed = ""
-            if {"source", "target"} <= mean.keys() and row not in ("source", "target"):
-                closed = f"{100 * (mean['source'] - mean[row]) / (mean['source'] - mean['target']):.0f} %"
+            if of_row.get("source") and of_row.get("target") and row not in ("source", "target"):
+                seeds = of_row["source"].keys() & of_row["target"].keys() & of_row[row].keys()
+                before, after, best = (sum(of_row[r][s]["mpjpe"] for s in seeds) for r in ("source", row, "target"))
+                closed = f"{100 * (before - after) / (before - best):.0f} %" if seeds else ""
             lines.append(f"| {host} | {ROWS[row]} | {' | '.join(shown)} | {closed} | {len(of_row[row])} |")
     return "\n".join(lines)
 
@@ -155,7 +156,7 @@ def table(found: dict[tuple[str, str, int], dict[str, float]], hosts: Sequence[s
 def picture(
     found: dict[tuple[str, str, int], dict[str, float]], hosts: Sequence[str], rows: Sequence[str], path: Path
 ) -> None:
-    """MPJPE of every row, a dot a seed, a panel a host; above it what is left where size is fitted (N-MPJPE)."""
+    """MPJPE of every row, a dot a seed, a panel a host; beside it what is left where size is fitted (N-MPJPE)."""
     figure = new_figure((10.0, 0.42 * len(rows) + 1.4), "bench_adaptation")
     panels = figure.subplots(1, len(hosts), sharey=True, sharex=True, squeeze=False)[0]
     marks = {"mpjpe": ("MPJPE", "o", "#0072b2"), "n_mpjpe": ("N-MPJPE, size fitted", "|", "#d55e00")}
