@@ -75,7 +75,7 @@ def adapt(
         if isinstance(clips, MotionClip):
             raise DataError(f"{name}: expected a list of clips (got the clip {clips.name!r} alone); give {name}=[clip]")
     import_modules(config.run.imports)
-    folder, point = run_folder(config.run, resume)
+    folder, point = run_folder(config.run, resume, "adapt")
     if point is not None and (done := finished(folder, point.content, config.run, "adapt")) is not None:
         return RunResult(folder, *done)
     if not config.checkpoint:

@@ -12,6 +12,7 @@ from jsonargparse import ActionYesNo, ArgumentParser, Namespace
 from graphpose.cli.imports import named_modules
 from graphpose.cli.parsing import UsageError
 from graphpose.config import AdaptConfig, TrainConfig
+from graphpose.config.kind_of_run import check_kind
 from graphpose.errors import ConfigError
 from graphpose.structured import merge
 
@@ -103,23 +104,9 @@ def start_settings(args: Namespace, kind: type[Settings]) -> Settings:
         kept = folder / "config.yaml"
         if not kept.is_file():
             raise ConfigError(f"{resume}: expected a run folder with a config.yaml to resume")
-        _check_kind(str(resume), kept, kind)
+        check_kind(resume, kept, "adapt" if kind is AdaptConfig else "train")
         return kind.from_dict(merge(kind.from_yaml(kept).to_dict(), {"run": {"output": str(folder)}}))
     return kind() if args.get("config") is None else kind.from_yaml(args["config"])
-
-
-def _check_kind(resume: str, kept: Path, kind: type[Settings]) -> None:
-    """Raises for the run of another command, which only its own settings tell, and names that command."""
-    from graphpose.recipe_files import load_settings
-
-    values = load_settings(kept)
-    found = "adapt" if "alignment" in values else "train" if "model" in values else None
-    own = "adapt" if kind is AdaptConfig else "train"
-    if found not in (None, own):
-        what = "an adaptation" if found == "adapt" else "a training"
-        raise ConfigError(
-            f"{resume}: expected the run of graphpose {own}; this is {what}: graphpose {found} --resume {resume}"
-        )
 
 
 def recorded_imports(args: Namespace, values: dict[str, Any], base: TrainConfig | AdaptConfig) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def prepare_clips(
         target = Skeleton.load(config.skeleton)
     stored = clips is None and any(is_store(path) for path in config.paths)
     if stored:
-        clips = _stored(config, target)
+        clips = _stored(config, target, section)
     elif clips is None:
         clips = _read(config, nameless or target, section, option)
     if not clips:
@@ -95,11 +95,11 @@ def absolute_places(config: DataConfig) -> DataConfig:
     return replace(config, paths=[os.path.abspath(path) for path in config.paths], skeleton=skeleton, mapping=mapping)
 
 
-def _stored(config: DataConfig, skeleton: Skeleton | None) -> list[MotionClip]:
+def _stored(config: DataConfig, skeleton: Skeleton | None, section: str) -> list[MotionClip]:
     """The clips of a store, which have to be what the configuration asks for: nothing is mapped or resampled here."""
     if len(config.paths) > 1:
         raise DataError(
-            f"data.paths: expected a store alone (got {len(config.paths)} paths); prepare one store of all: "
+            f"{section}.paths: expected a store alone (got {len(config.paths)} paths); prepare one store of all: "
             "graphpose data prepare PATH PATH --out STORE"
         )
     [path] = config.paths
@@ -107,19 +107,20 @@ def _stored(config: DataConfig, skeleton: Skeleton | None) -> list[MotionClip]:
     way = "prepare another store (graphpose data prepare)"
     if skeleton is not None and skeleton != store.skeleton:
         raise DataError(
-            f"{path}: the store is on skeleton {store.skeleton.name!r}, asked for is {skeleton.name!r}; leave data.skeleton out, or {way}"
+            f"{path}: the store is on skeleton {store.skeleton.name!r}, asked for is {skeleton.name!r}; "
+            f"leave {section}.skeleton out, or {way}"
         )
     for name in ("mapping", "scale", "recorded_fps", "name_pattern", "reader_options"):
         value, kept = getattr(config, name), store.settings[name]
         if value and value != kept:
             raise DataError(
-                f"{path}: was prepared with {name} {kept!r} (got data.{name} {value!r}); leave it out, or {way}"
+                f"{path}: was prepared with {name} {kept!r} (got {section}.{name} {value!r}); leave it out, or {way}"
             )
     for clip in store.clips:
         if config.fps is not None and abs(clip.fps - config.fps) > 1e-6 * config.fps:
             raise DataError(
-                f"{path}: clip {clip.name!r} has {clip.fps:g} frames/s, data.fps asks for {config.fps:g}; "
-                f"set data.fps to {clip.fps:g} (null for each clip's own), or {way}"
+                f"{path}: clip {clip.name!r} has {clip.fps:g} frames/s, {section}.fps asks for {config.fps:g}; "
+                f"set {section}.fps to {clip.fps:g} (null for each clip's own), or {way}"
             )
     return list(store.clips)
 

@@ -26,6 +26,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from graphpose.config import RunConfig
+from graphpose.config.kind_of_run import check_kind
 from graphpose.datasets import PoseDataModule
 from graphpose.engine.callbacks import (
     EarlyStop,
@@ -189,13 +190,19 @@ def _next_version(logs: Path) -> int:
     return max(taken, default=-1) + 1
 
 
-def run_folder(run: RunConfig, resume: str | Path | None) -> tuple[Path, ResumePoint | None]:
+def run_folder(
+    run: RunConfig, resume: str | Path | None, command: Literal["adapt", "train"] = "train"
+) -> tuple[Path, ResumePoint | None]:
     """The folder of a new run, or that of the run folder (or its `last.ckpt`) `resume` and where to go on in it.
 
     Raises:
-        ConfigError: the folder of a new run holds a run. CheckpointError: nothing to resume, or a damaged checkpoint.
+        ConfigError: the folder of a new run holds a run, or the one to resume is of another command than `command`.
+        CheckpointError: nothing to resume, or a damaged checkpoint.
     """
     if resume is not None:
+        kept = (Path(resume) if Path(resume).is_dir() else Path(resume).parent) / "config.yaml"
+        if kept.is_file():
+            check_kind(resume, kept, command)
         point = _resume_point(resume)
         return point.path.parent, point
     folder = Path(run.output)

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from walkers import walker
 
 from graphpose.adaptation import adapt
-from graphpose.config import AdaptConfig
-from graphpose.errors import DataError
+from graphpose.config import AdaptConfig, TrainConfig
+from graphpose.engine import train
+from graphpose.errors import ConfigError, DataError
 from graphpose.models import create, save
 
 HERE = {"frames": 3, "batch_size": 2, "fps": None, "views": {"azimuths": [30.0]}, "split": {"by": "file", "val": 0.0}}
@@ -31,3 +33,20 @@ def test_an_empty_target_is_told_as_the_target(tmp_path: Path, capsys: pytest.Ca
     with pytest.raises(DataError, match=r"^target: expected at least one clip \(got none\)"):
         adapt(config, source=[clip], target=[])
     assert capsys.readouterr().err == ""
+
+
+def test_only_runs_of_their_own_are_resumed(tmp_path: Path) -> None:
+    """`config.yaml` stands before the first checkpoint: the wrong command is told even where nothing can be resumed yet."""
+    adaptation, training = AdaptConfig(), TrainConfig.from_dict({"data": {"paths": ["a"]}})
+    kept: AdaptConfig | TrainConfig
+    for name, kept in (("adapted", adaptation), ("trained", training)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.yaml").write_text(yaml.safe_dump(kept.to_dict()))
+    with pytest.raises(
+        ConfigError, match=r"adapted/last.ckpt: expected the run of graphpose train; this is an adaptation"
+    ):
+        train(training, resume=tmp_path / "adapted" / "last.ckpt", progress=False)
+    with pytest.raises(
+        ConfigError, match=r"trained: expected the run of graphpose adapt; this is a training: graphpose train"
+    ):
+        adapt(adaptation, resume=tmp_path / "trained", progress=False)

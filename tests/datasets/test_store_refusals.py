@@ -48,6 +48,8 @@ def test_a_store_is_used_as_it_was_prepared(walks, tmp_path: Path, biped: Skelet
     ):
         with pytest.raises(DataError, match=words):
             prepare_clips(replace(base, **fields))
+        with pytest.raises(DataError, match=words.replace("data.", "target.")):
+            prepare_clips(replace(base, **fields), section="target", option="--target")
     with pytest.raises(DataError, match="those of a store: expected all or none"):
         PoseWindows([*prepare_clips(base), walks[0]], 5)
     with pytest.raises(DataError, match=r"no store here; make one with `graphpose data prepare"):
