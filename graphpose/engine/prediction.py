@@ -106,12 +106,14 @@ def predict_file(
     fps: float | None = None,
     skeleton: str | None = None,
     mapped: bool | None = None,
+    image_size: str | None = None,
 ) -> MotionClip:
     """Reads 2D keypoints from a file, lifts them with a checkpoint, writes the 3D clip.
 
     Args:
         checkpoint: a `.safetensors` file that graphpose wrote.
-        source: an npz of keypoints, see `graphpose.formats.npz`.
+        source: an npz of keypoints, see `graphpose.formats.npz`, or what a detector wrote: a folder of OpenPose, results of COCO,
+            predictions of MMPose.
         target: file to write, not the source; its folder is made where there is none.
         flip: average with the mirrored prediction.
         accelerator: where to compute.
@@ -119,6 +121,7 @@ def predict_file(
             clips that the model was trained on.
         skeleton: name or file of the skeleton of keypoints without names; default: with a warning, that of the model.
         mapped: as in `predict_clip`.
+        image_size: width and height of the video, `1920x1080`, for the files of detectors, which do not tell it.
 
     Raises:
         GraphposeError: checkpoint or file that cannot be used; nothing is written then.
@@ -129,6 +132,10 @@ def predict_file(
     writable = find_format(target).write is not None
     model = load(checkpoint, device=pick_device(accelerator))
     options: dict[str, Any] = {}
+    if image_size is not None:
+        if source.is_file() and "image_size" not in find_format(source).options:
+            raise DataError(f"{source}: its format takes no image_size; an npz in pixels holds width and height itself")
+        options["image_size"] = image_size
     nameless = False
     if source.suffix.lower() == ".npz":  # the one format whose joints may go without names
         options["skeleton"] = model.skeleton if skeleton is None else skeleton
@@ -140,6 +147,8 @@ def predict_file(
                 warnings.warn(
                     f"{source}: holds no fps; taken as {fps:g} frames/s, as in the training (give --fps)", stacklevel=2
                 )
+    elif skeleton is not None:
+        raise DataError(f"{source}: its format tells its joints itself: leave skeleton out")
     try:
         clips = read_all(source, fps=fps, **options)
     except FormatError as error:

@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from formats.detections import coco, walk, write_coco, write_openpose
 from torch import Tensor
 
 from graphpose.cli.main import main
 from graphpose.engine import predict, predict_clip, predict_file
 from graphpose.errors import DataError, FormatError, SkeletonError
-from graphpose.formats import read, write
+from graphpose.formats import read, read_all, write
 from graphpose.geometry import Camera, denormalize_screen
 from graphpose.models import Lifter, create, save
 from graphpose.motion import MotionClip
@@ -200,6 +201,39 @@ def test_keypoints_of_coco_are_mapped_where_they_are_said_to_be(named: str, chec
     expected = predict_clip(small(), MotionClip(COCO, 30.0, keypoints=keypoints()))
     torch.testing.assert_close(out.positions, expected.positions)
     assert out.skeleton == H36M
+
+
+@pytest.mark.parametrize("detector", ["coco", "openpose"])
+def test_what_a_detector_wrote_is_lifted(detector: str, checkpoint: Path, tmp_path: Path) -> None:
+    """As if its keypoints had been brought into an npz first."""
+    person = walk(12, 17 if detector == "coco" else 25)
+    if detector == "coco":
+        path = write_coco(tmp_path / "results.json", [coco(frame, points) for frame, points in enumerate(person)])
+    else:
+        path = write_openpose(tmp_path / "openpose", [[points] for points in person])
+    words = ["predict", str(checkpoint), str(path), str(tmp_path / "out.npz")]
+    assert main([*words, "--fps", "25", "--image_size", "640x480"]) == 0
+    found = read(tmp_path / "out.npz")
+    [clip] = read_all(path, fps=25.0, image_size="640x480")
+    assert clip.skeleton.name == ("coco17" if detector == "coco" else "openpose25")
+    write(clip, tmp_path / "in.npz")
+    by_npz = predict_file(checkpoint, tmp_path / "in.npz", tmp_path / "other.npz")
+    torch.testing.assert_close(found.positions, by_npz.positions, rtol=0, atol=1e-6)
+    assert found.fps == 25.0 and found.skeleton == H36M
+
+
+def test_the_size_of_the_picture_is_that_of_detections(
+    checkpoint: Path, named: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["predict", str(checkpoint), str(named), str(tmp_path / "out.npz"), "--image_size", "640x480"]
+    assert main(words) == 1
+    assert "takes no image_size; an npz in pixels holds width and height itself" in capsys.readouterr().err
+    path = write_coco(tmp_path / "results.json", [coco(0, walk(1, 17)[0])])
+    with pytest.raises(DataError, match="tells its joints itself: leave skeleton out"):
+        predict_file(checkpoint, path, tmp_path / "out.npz", fps=25.0, image_size="640x480", skeleton="coco17")
+    assert main(["predict", str(checkpoint), str(path), str(tmp_path / "out.npz"), "--fps", "25"]) == 1
+    assert "--image_size" in capsys.readouterr().err
+    assert not (tmp_path / "out.npz").exists()
 
 
 @pytest.mark.filterwarnings("ignore:.*names no joints; taken as coco17")
