@@ -18,7 +18,7 @@ from graphpose.engine.evaluation import training_data
 from graphpose.engine.windowed_lifting import lift_clips
 from graphpose.errors import DataError, FormatError, SkeletonError
 from graphpose.formats import read_all, write
-from graphpose.formats.registry import find_format
+from graphpose.formats.registry import expand, find_format
 from graphpose.models import Lifter, load, read_metadata
 from graphpose.motion import MotionClip
 
@@ -119,7 +119,8 @@ def predict_file(
         accelerator: where to compute.
         fps: frames per second, in place of what the file says. A file that says nothing has, with a warning, those of the
             clips that the model was trained on.
-        skeleton: name or file of the skeleton of keypoints without names; default: with a warning, that of the model.
+        skeleton: name or file of the skeleton of keypoints without names; default: of an npz, with a warning, that of the model, of
+            a detector's files what their number of keypoints tells.
         mapped: as in `predict_clip`.
         image_size: width and height of the video, `1920x1080`, for the files of detectors, which do not tell it.
 
@@ -133,7 +134,7 @@ def predict_file(
     model = load(checkpoint, device=pick_device(accelerator))
     options: dict[str, Any] = {}
     if image_size is not None:
-        if source.is_file() and "image_size" not in find_format(source).options:
+        if any("image_size" not in find_format(file).options for file in expand(source)):
             raise DataError(f"{source}: its format takes no image_size; an npz in pixels holds width and height itself")
         options["image_size"] = image_size
     nameless = False
@@ -148,7 +149,7 @@ def predict_file(
                     f"{source}: holds no fps; taken as {fps:g} frames/s, as in the training (give --fps)", stacklevel=2
                 )
     elif skeleton is not None:
-        raise DataError(f"{source}: its format tells its joints itself: leave skeleton out")
+        options["skeleton"] = skeleton
     try:
         clips = read_all(source, fps=fps, **options)
     except FormatError as error:
@@ -156,7 +157,10 @@ def predict_file(
             raise FormatError(source, f"{_without(source, error)}; name theirs with --skeleton") from error
         raise
     if len(clips) != 1:
-        raise DataError(f"{source}: expected one clip to lift (got {len(clips)})")
+        names = ", ".join(clip.name for clip in clips[:3]) + (", ..." if len(clips) > 3 else "")
+        raise DataError(
+            f"{source}: expected one clip to lift (got {len(clips)}: {names}); give the file or folder of one"
+        )
     lifted = predict_clip(model, clips[0], flip=flip, mapped=mapped)
     if nameless:
         warnings.warn(

@@ -47,8 +47,8 @@ OPTIONS = ("image_size", "keypoint_skeleton")
 
 _SIZE = re.compile(r"\s*(\d+)\s*[x,]\s*(\d+)\s*", re.IGNORECASE)
 _SIZE_OPTIONS = (
-    "data info, data check, data convert: --image_size 1920x1080; adapt: --target.reader_options '{image_size: 1920x1080}'; "
-    "train, evaluate: --data.reader_options; predict: data convert to npz first"
+    "predict, data info, data check, data convert: --image_size 1920x1080; adapt: --target.reader_options '{image_size: 1920x1080}'; "
+    "train, evaluate: --data.reader_options"
 )
 SKELETON_HINT = "name theirs with keypoint_skeleton=, a skeleton file or a name of `graphpose skeleton list`"
 _EMPTY = 100  # frames a detection: more cannot be frames of one video

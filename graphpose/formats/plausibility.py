@@ -39,7 +39,9 @@ _TYPICAL = 2.1  # metres, the extent of an adult
 _REPEATED, _LONG = 13.5, 20.0
 _GRAVITY = 9.8
 # what fps= and scale= are called on the command line
-FPS_OPTIONS = "data info, data check: --fps; train, evaluate: --data.recorded_fps; adapt: --target.recorded_fps"
+FPS_OPTIONS = (
+    "predict, data info, data check: --fps; train, evaluate: --data.recorded_fps; adapt: --target.recorded_fps"
+)
 SCALE_OPTIONS = "data info, data check: --scale; train, evaluate: --data.scale"
 
 

@@ -248,7 +248,7 @@ CASES = {
     "predict {w}/run/best.safetensors {w}/link.npz {w}/keypoints.npz": "expected another file than the input",
     "predict {w}/run/best.safetensors {w}/keypoints.npz {w}/new/out.xyz": "expected a motion file",
     "predict {w}/run/best.safetensors {w}/keypoints.npz {w}/new/out.amc": "expected the 5 joints",
-    "predict {w}/run/best.safetensors {w}/clips {w}/out.npz": "clips: expected one clip to lift (got 3)",
+    "predict {w}/run/best.safetensors {w}/clips {w}/out.npz": "clips: expected one clip to lift (got 3: ",
     # models
     "model describe nothing": "unknown model 'nothing'",
 }

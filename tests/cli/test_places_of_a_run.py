@@ -108,4 +108,6 @@ def test_an_impossible_rate_names_the_option(
     monkeypatch.chdir(trained)
     words = ["evaluate", "run/best.safetensors", "--data", str(SAMPLES / "backflip.bvh"), "--data.recorded_fps", "120"]
     assert main(words) == 0
-    assert "perhaps fps=30 (data info, data check: --fps; train, evaluate: --data.rec" in capsys.readouterr().err
+    assert (
+        "perhaps fps=30 (predict, data info, data check: --fps; train, evaluate: --data.rec" in capsys.readouterr().err
+    )

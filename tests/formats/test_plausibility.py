@@ -52,7 +52,7 @@ def test_limbs_of_one_bone_and_of_many_are_judged(bones: int) -> None:
 def test_the_warnings_name_the_options_of_the_command_line() -> None:
     time = torch.arange(60) / 60.0
     with pytest.warns(
-        ImplausibleMotionWarning, match=r"fps=30 \(data info, data check: --fps; train, evaluate: --data.rec"
+        ImplausibleMotionWarning, match=r"fps=30 \(predict, data info, data check: --fps; train, evaluate: --data.rec"
     ):
         warn_if_implausible(clip(2, -20 * time**2), 0.01)
     giant = clip(2, torch.zeros(60))

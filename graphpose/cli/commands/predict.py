@@ -43,7 +43,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="map keypoints of another skeleton to the model's first, which is more accurate where there is a mapping "
         "(default: yes for models bound to their skeleton, else no)",
     )
-    parser.add_argument("--skeleton", type=str, help="skeleton of an input that names no joints (default: the model's)")
+    parser.add_argument(
+        "--skeleton",
+        type=str,
+        help="skeleton of an input that names no joints (default: the model's; of a detector's files, by their number)",
+    )
     add_import(parser)
 
 
